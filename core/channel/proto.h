@@ -1,0 +1,103 @@
+/* The protocol of both hops: client to supervisor (unix socket) and supervisor to guestd
+ * (virtio-serial).
+ *
+ * A frame is a header of 12 bytes, little-endian, and a payload of at most FRAME_PAYLOAD_MAX:
+ *
+ *     0      1      2          4            8           12
+ *     | type | lane | zero     | stream     | length    | payload ...
+ *
+ * Stream 0 belongs to the connection itself.  Other streams are opened by the host's side with an
+ * OPEN frame whose body says what is wanted; guestd answers with data and ends each stream with
+ * exactly one EXIT or ERROR.  A stream has up to three lanes: 0 towards the guest, 1 and 2 from it.
+ * A sender may have at most FLOW_WINDOW unacknowledged bytes on a lane; CREDIT frames, sent as the
+ * reader consumes, allow more.  So one slow reader stalls its own lane only, and nobody buffers
+ * more than FLOW_WINDOW bytes a lane.
+ *
+ *     client                      guestd
+ *       OPEN_PART* OPEN  ------->
+ *                        <-------  DATA(1) DATA(2) CREDIT(0) ...
+ *       DATA(0) EOF(0)   ------->
+ *       CREDIT SIGNAL RESIZE -->
+ *       RESET            ------->  (kill what the stream runs)
+ *                        <-------  EOF(1) EOF(2) EXIT | ERROR   end of stream
+ */
+#ifndef AGENTVM_CHANNEL_PROTO_H
+#define AGENTVM_CHANNEL_PROTO_H
+
+enum {
+    PROTO_MAJOR = 1, /* differing majors do not talk */
+    PROTO_MINOR = 0,
+    FRAME_HEADER = 12,
+    FRAME_PAYLOAD_MAX = 65536,
+    FLOW_WINDOW = 1 << 20,   /* bytes in flight on a lane */
+    OPEN_BODY_MAX = 4 << 20, /* an exec's argv and environment; Linux allows about 2 MiB */
+    LANES = 3,
+};
+
+enum frame_type {
+    FRAME_HELLO = 1, /* first frame each way, stream 0: fields PROTO_*, see enum proto_tag */
+    FRAME_OPEN_PART, /* a piece of an OPEN body that does not fit one frame */
+    FRAME_OPEN,      /* the last piece; fields, the first is TAG_KIND */
+    FRAME_DATA,
+    FRAME_EOF,    /* the sender will send no more on this lane */
+    FRAME_STOP,   /* the receiver wants no more on this lane (its reader is gone) */
+    FRAME_CREDIT, /* u32: so many more bytes may be sent on this lane */
+    FRAME_SIGNAL, /* u32: signal number for the process group in the foreground */
+    FRAME_RESIZE, /* u16 rows, u16 columns */
+    FRAME_EXIT,   /* u32 kind: 0 exited, 1 killed; u32 code or signal */
+    FRAME_ERROR,  /* u32 exit code for the user; text */
+    FRAME_RESET,  /* the opener gives up: kill, then end the stream */
+    /* Between client and supervisor only, on stream 0. */
+    FRAME_STAGE,   /* fields TAG_TEXT, TAG_US: a stage of the start ended */
+    FRAME_READY,   /* streams may be opened; fields TAG_TEXT... facts about the VM */
+    FRAME_FAILED,  /* the VM failed or ended; fields TAG_TEXT, TAG_ADVICE, TAG_DETAIL, TAG_CODE */
+    FRAME_STOP_VM, /* end the VM; the connection closes when that is done */
+    FRAME_TTY,     /* the terminal's saved settings; its descriptor came along */
+    FRAME_TYPE_END,
+};
+
+enum lane {
+    LANE_IN = 0,  /* towards the guest: stdin */
+    LANE_OUT = 1, /* stdout */
+    LANE_ERR = 2, /* stderr */
+};
+
+enum open_kind {
+    OPEN_EXEC = 1,    /* run a program: TAG_ARG+ TAG_ENV* TAG_CWD TAG_USER TAG_TTY ... */
+    OPEN_PUT,         /* write a file: TAG_PATH TAG_MODE TAG_USER, bytes on lane 0 */
+    OPEN_PERSONALIZE, /* make this clone itself: time, entropy, names, mounts */
+    OPEN_SHUTDOWN,    /* TAG_FREEZE: flush shares (and freeze the root) before the end */
+};
+
+/* Fields of bodies: u16 tag, u16 zero, u32 length, bytes; numbers are little-endian. */
+enum proto_tag {
+    TAG_KIND = 1, /* u32 enum open_kind */
+    TAG_MAJOR,    /* u32 */
+    TAG_MINOR,    /* u32 */
+    TAG_BUILD,    /* text: version of the sender */
+    TAG_ARG,
+    TAG_ENV,      /* NAME=value */
+    TAG_ENV_FILE, /* guest file of NUL-separated NAME=value lines, they win over TAG_ENV */
+    TAG_CWD,
+    TAG_USER, /* name of a guest user; default root */
+    TAG_TTY,  /* u32: rows << 16 | columns */
+    TAG_PATH,
+    TAG_MODE,     /* u32 */
+    TAG_TIME,     /* u64: CLOCK_REALTIME, nanoseconds */
+    TAG_TIMEZONE, /* name, as "Europe/Berlin" */
+    TAG_ENTROPY,  /* bytes, credited */
+    TAG_HOSTNAME,
+    TAG_MACHINE_ID,   /* 32 hex digits */
+    TAG_HOST_ALIAS,   /* "address name" for /etc/hosts */
+    TAG_MOUNT,        /* nested fields: TAG_MOUNT_TYPE TAG_MOUNT_SOURCE TAG_PATH TAG_USER */
+    TAG_MOUNT_TYPE,   /* "9p" */
+    TAG_MOUNT_SOURCE, /* 9p mount tag */
+    TAG_FREEZE,       /* u32: 1 freezes the root file system for good */
+    TAG_TEXT,
+    TAG_ADVICE,
+    TAG_DETAIL,
+    TAG_CODE, /* u32 */
+    TAG_US,   /* u64 microseconds */
+};
+
+#endif

@@ -1,0 +1,66 @@
+/* The command line: one file per command, one row per command in the table of main.c. */
+#ifndef AGENTVM_CLI_CLI_H
+#define AGENTVM_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "session/session.h"
+
+/* What the options of a command say, and its other words. */
+struct cli {
+    struct session_options session;
+    bool json, all, revoke, help;
+    char *const *words;    /* NULL-terminated: what follows the options */
+    struct strv env_names; /* of --env; session's flags point to them */
+};
+
+/* Groups of options; a command takes some of them. */
+enum {
+    OPT_SESSION = 1, /* agent, profile, machine, project */
+    OPT_ATTACH = 2,  /* --new, --vm */
+    OPT_JSON = 4,
+    OPT_ALL = 8,
+    OPT_REVOKE = 16,
+};
+
+struct command {
+    const char *name;
+    const char *synopsis; /* after the name */
+    const char *summary;
+    int options;    /* OPT_* */
+    bool own_words; /* takes words; otherwise one is an error */
+    /* Returns the exit code, or -1 with an error. */
+    int (*main)(struct cli *cli, struct err *e);
+};
+
+extern const struct command commands[];
+extern const size_t ncommands;
+
+/* Parses options up to the first other word or "--"; sets cli->words. */
+int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err *e);
+/* Appends the help of a command's options. */
+void cli_describe_options(int groups, struct buf *out);
+/* Prints on stdout; -1 if that fails. */
+int cli_print(const char *text, struct err *e);
+/* Prints an error with its detail and advice; returns its exit code. */
+int cli_report(const struct err *e);
+
+int cmd_run(struct cli *cli, struct err *e);
+int cmd_setup(struct cli *cli, struct err *e);
+int cmd_shell(struct cli *cli, struct err *e);
+int cmd_exec(struct cli *cli, struct err *e);
+int cmd_list(struct cli *cli, struct err *e);
+int cmd_stop(struct cli *cli, struct err *e);
+int cmd_plan(struct cli *cli, struct err *e);
+int cmd_plugin(struct cli *cli, struct err *e);
+int cmd_trust(struct cli *cli, struct err *e);
+int cmd_help(struct cli *cli, struct err *e);
+
+/* Wraps a session around fn and writes --timing's file. */
+int cli_with_session(struct cli *cli, int (*fn)(struct session *s, struct cli *cli, struct err *e),
+                     struct err *e);
+
+#endif

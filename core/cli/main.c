@@ -1,0 +1,146 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+
+/* The first row is what `agentvm` without a command does. */
+const struct command commands[] = {
+    {"run", "[OPTIONS] [--] [AGENT ARGUMENTS...]", "run an agent in a throw-away VM", OPT_SESSION,
+     true, cmd_run},
+    {"setup", "[OPTIONS]", "make the template that runs start from", OPT_SESSION, false, cmd_setup},
+    {"shell", "[OPTIONS]", "open a shell in this folder's VM, or in a new one",
+     OPT_SESSION | OPT_ATTACH, false, cmd_shell},
+    {"exec", "[OPTIONS] [--] COMMAND [ARGUMENTS...]",
+     "run a command in this folder's VM, or in a new one", OPT_SESSION | OPT_ATTACH, true,
+     cmd_exec},
+    {"list", "[--json]", "list running VMs", OPT_JSON, false, cmd_list},
+    {"stop", "[ID... | --all]", "stop this folder's VMs, or those named", OPT_ALL, true, cmd_stop},
+    {"plan", "[OPTIONS] [--json] [--] [AGENT ARGUMENTS...]", "show what a run would do",
+     OPT_SESSION | OPT_JSON, true, cmd_plan},
+    {"plugin", "list | check FILE", "list plugins, or tell what is wrong with one", OPT_JSON, true,
+     cmd_plugin},
+    {"trust", "[--revoke] [--project DIR]", "approve this folder's agent.ini and runtime script",
+     OPT_SESSION | OPT_REVOKE, false, cmd_trust},
+    {"help", "[COMMAND]", "show help", 0, true, cmd_help},
+};
+const size_t ncommands = ARRAY_LEN(commands);
+
+int cli_print(const char *text, struct err *e)
+{
+    if (file_write_stream(STDOUT_FILENO, text, strlen(text)) < 0)
+        return err_errno(e, errno, "cannot write to stdout");
+    return 0;
+}
+
+int cli_report(const struct err *e)
+{
+    /* Who was told to end does not wait for a reader. */
+    if (err_exit_code(e) > EXIT_SIGNAL_BASE && log_is_stuck())
+        return err_exit_code(e);
+    log_status(NULL);
+    if (e->detail && *e->detail) {
+        log_raw(e->detail);
+        log_raw(str_ends(e->detail, "\n") ? "" : "\n");
+    }
+    log_error("%s", err_msg(e));
+    if (e->advice)
+        log_error("%s", e->advice);
+    return err_exit_code(e);
+}
+
+int cli_with_session(struct cli *cli, int (*fn)(struct session *s, struct cli *cli, struct err *e),
+                     struct err *e)
+{
+    auto_err struct err timing = ERR_INIT;
+    struct session s;
+    int code = session_init(&s, &cli->session, e);
+
+    if (code == 0)
+        code = fn(&s, cli, e);
+    session_stop_vm(&s, NULL);
+    if (cli->session.timing && stages_write(&s.stages, cli->session.timing, &timing) < 0)
+        log_warn("%s", err_msg(&timing));
+    session_free(&s);
+    return code;
+}
+
+static const struct command *find_command(const char *word)
+{
+    for (size_t i = 0; i < ncommands; i++)
+        if (strcmp(commands[i].name, word) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *word, struct err *e)
+{
+    const char *names[ARRAY_LEN(commands)];
+    const char *near;
+
+    for (size_t i = 0; i < ncommands; i++)
+        names[i] = commands[i].name;
+    near = str_nearest(word, names, ncommands);
+    err_set(e, "unknown command %s", word);
+    if (near)
+        return err_advise(e, "did you mean agentvm %s?  Words for the agent go behind --", near);
+    return err_advise(e, "see agentvm --help; words for the agent go behind --: agentvm -- ...");
+}
+
+static void free_cli(struct cli *cli)
+{
+    strv_free(&cli->env_names);
+}
+
+static int dispatch(char **argv, struct err *e)
+{
+    __attribute__((cleanup(free_cli))) struct cli cli = {0};
+    const struct command *c = &commands[0];
+
+    if (*argv && strcmp(*argv, "--version") == 0)
+        return cli_print("agentvm " AGENTVM_VERSION "\n", e);
+    if (*argv && (strcmp(*argv, "--help") == 0 || strcmp(*argv, "-h") == 0))
+        return cmd_help(&cli, e);
+    if (*argv && (*argv)[0] != '-') {
+        c = find_command(*argv);
+        if (!c)
+            return unknown_command(*argv, e);
+        argv++;
+    }
+    if (cli_parse(c, argv, &cli, e) < 0)
+        return -1;
+    if (cli.help) {
+        char *const words[] = {(char *)c->name, NULL};
+
+        cli.words = words;
+        return cmd_help(&cli, e);
+    }
+    return c->main(&cli, e);
+}
+
+/* A closed standard stream would give its number to the next file we open. */
+static void open_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    auto_err struct err e = ERR_INIT;
+    int code;
+
+    (void)argc;
+    open_standard_streams();
+    code = dispatch(argv + (argv[0] != NULL), &e);
+    return code < 0 ? cli_report(&e) : code;
+}

@@ -1,0 +1,235 @@
+/* Options, in one table; what a profile key can say goes the profile's own way. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+
+enum option_id {
+    ID_PROFILE_KEY, /* section and key say which */
+    ID_PROFILE,
+    ID_PROJECT,
+    ID_ENV,
+    ID_TRUST,
+    ID_OFFLINE,
+    ID_TIMING,
+    ID_VERBOSE,
+    ID_QUIET,
+    ID_NEW,
+    ID_VM,
+    ID_JSON,
+    ID_ALL,
+    ID_REVOKE,
+    ID_HELP,
+};
+
+static const struct option {
+    const char *name;
+    char letter;
+    const char *value; /* placeholder; NULL: takes none; "[...]": optional, with '=' only */
+    int group;         /* OPT_*; 0: every command */
+    enum option_id id;
+    const char *section, *key;
+    const char *help;
+} options[] = {
+    {"--agent", 0, "NAME", OPT_SESSION, ID_PROFILE_KEY, "agent", "name", "agent plugin to run"},
+    {"--profile", 0, "FILE", OPT_SESSION, ID_PROFILE, NULL, NULL,
+     "profile in place of the user's agent.ini"},
+    {"--project", 0, "DIR", OPT_SESSION, ID_PROJECT, NULL, NULL,
+     "folder to share (default: this one)"},
+    {"--cpus", 0, "N", OPT_SESSION, ID_PROFILE_KEY, "vm", "cpus", "virtual CPUs"},
+    {"--memory", 0, "SIZE", OPT_SESSION, ID_PROFILE_KEY, "vm", "memory", "memory, as 4G"},
+    {"--disk", 0, "SIZE", OPT_SESSION, ID_PROFILE_KEY, "vm", "disk", "disk, as 20G"},
+    {"--backend", 0, "NAME", OPT_SESSION, ID_PROFILE_KEY, "vm", "backend", "VM driver (qemu)"},
+    {"--env", 0, "NAME=VALUE", OPT_SESSION, ID_ENV, "env", NULL,
+     "variable for the VM; not for secrets"},
+    {"--trust", 0, NULL, OPT_SESSION, ID_TRUST, NULL, NULL,
+     "approve the project's files as they are"},
+    {"--offline", 0, NULL, OPT_SESSION, ID_OFFLINE, NULL, NULL, "fail rather than make a template"},
+    {"--timing", 0, "[FILE]", OPT_SESSION, ID_TIMING, NULL, NULL,
+     "write stage times as JSON to FILE, or to stderr"},
+    {"--new", 0, NULL, OPT_ATTACH, ID_NEW, NULL, NULL,
+     "start a VM even if one runs for this folder"},
+    {"--vm", 0, "ID", OPT_ATTACH, ID_VM, NULL, NULL, "attach to this VM"},
+    {"--json", 0, NULL, OPT_JSON, ID_JSON, NULL, NULL, "print JSON"},
+    {"--all", 0, NULL, OPT_ALL, ID_ALL, NULL, NULL, "every VM of this user"},
+    {"--revoke", 0, NULL, OPT_REVOKE, ID_REVOKE, NULL, NULL, "forget what was approved"},
+    {"--verbose", 'v', NULL, 0, ID_VERBOSE, NULL, NULL, "say more, QEMU's command line included"},
+    {"--quiet", 'q', NULL, 0, ID_QUIET, NULL, NULL, "say nothing but errors"},
+    {"--help", 'h', NULL, 0, ID_HELP, NULL, NULL, "show this help"},
+};
+
+static bool applies(const struct option *o, int groups)
+{
+    return o->group == 0 || (o->group & groups);
+}
+
+/* The option that a word spells; *value is set to what follows '='. */
+static const struct option *find(const char *word, int groups, const char **value)
+{
+    size_t len = strcspn(word, "=");
+
+    *value = word[len] == '=' ? word + len + 1 : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        const struct option *o = &options[i];
+
+        if (!applies(o, groups))
+            continue;
+        if (strlen(o->name) == len && strncmp(o->name, word, len) == 0)
+            return o;
+        if (o->letter && word[0] == '-' && word[1] == o->letter && word[2] == '\0')
+            return o;
+    }
+    return NULL;
+}
+
+static int unknown(const struct command *c, const char *word, struct err *e)
+{
+    const char *names[ARRAY_LEN(options)];
+    auto_free char *name = mem_dup(word, strcspn(word, "="));
+    const char *near;
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (applies(&options[i], c->options))
+            names[n++] = options[i].name;
+    near = str_nearest(name, names, n);
+    err_set(e, "%s: unknown option %s", c->name, name);
+    if (near)
+        return err_advise(e, "did you mean %s?  Options for the agent or command go behind --",
+                          near);
+    return err_advise(e, "options for the agent or command go behind --; see agentvm help %s",
+                      c->name);
+}
+
+static int add_flag(struct cli *cli, const struct option *o, const char *key, const char *value,
+                    struct err *e)
+{
+    struct session_options *s = &cli->session;
+
+    if (s->nflags == SESSION_FLAGS_MAX)
+        return err_set(e, "more than %d options", SESSION_FLAGS_MAX);
+    s->flags[s->nflags++] = (struct session_flag){o->name, o->section, key, value};
+    return 0;
+}
+
+/* --env NAME=VALUE */
+static int add_env(struct cli *cli, const struct option *o, const char *value, struct err *e)
+{
+    const char *equals = strchr(value, '=');
+
+    if (!equals) {
+        err_set(e, "--env %s: no '=' in it", value);
+        return err_advise(e, "write --env NAME=VALUE");
+    }
+    strv_take(&cli->env_names, mem_dup(value, (size_t)(equals - value)));
+    return add_flag(cli, o, cli->env_names.v[cli->env_names.n - 1], equals + 1, e);
+}
+
+static int apply(struct cli *cli, const struct option *o, const char *value, struct err *e)
+{
+    switch (o->id) {
+    case ID_PROFILE_KEY:
+        return add_flag(cli, o, o->key, value, e);
+    case ID_ENV:
+        return add_env(cli, o, value, e);
+    case ID_PROFILE:
+        cli->session.profile = value;
+        break;
+    case ID_PROJECT:
+        cli->session.project = value;
+        break;
+    case ID_TRUST:
+        cli->session.trust = true;
+        break;
+    case ID_OFFLINE:
+        cli->session.offline = true;
+        break;
+    case ID_TIMING:
+        cli->session.timing = value ? value : "-";
+        break;
+    case ID_VERBOSE:
+        log_set_level(LOG_VERBOSE);
+        break;
+    case ID_QUIET:
+        log_set_level(LOG_QUIET);
+        break;
+    case ID_NEW:
+        cli->session.new_vm = true;
+        break;
+    case ID_VM:
+        cli->session.vm = value;
+        break;
+    case ID_JSON:
+        cli->json = true;
+        break;
+    case ID_ALL:
+        cli->all = true;
+        break;
+    case ID_REVOKE:
+        cli->revoke = true;
+        break;
+    case ID_HELP:
+        cli->help = true;
+        break;
+    }
+    return 0;
+}
+
+/* Takes the option at *argv and its value; moves *argv behind them. */
+static int take(const struct command *c, char ***argv, struct cli *cli, struct err *e)
+{
+    const char *value, *word = **argv;
+    const struct option *o = find(word, c->options, &value);
+    bool optional = o && o->value && o->value[0] == '[';
+
+    if (!o)
+        return unknown(c, word, e);
+    (*argv)++;
+    if (value && !o->value)
+        return err_set(e, "%s takes no value", o->name);
+    if (o->value && !value && !optional) {
+        value = **argv;
+        if (!value)
+            return err_set(e, "%s needs a value: %s %s", o->name, o->name, o->value);
+        (*argv)++;
+    }
+    return apply(cli, o, value, e);
+}
+
+int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err *e)
+{
+    bool dashes = false;
+
+    while (*argv && (*argv)[0] == '-' && (*argv)[1] != '\0' && !dashes) {
+        dashes = strcmp(*argv, "--") == 0;
+        if (dashes)
+            argv++;
+        else if (take(c, &argv, cli, e) < 0)
+            return -1;
+    }
+    cli->words = argv;
+    if (*argv && !c->own_words && !cli->help)
+        return err_set(e, "%s: unexpected argument %s", c->name, *argv);
+    return 0;
+}
+
+void cli_describe_options(int groups, struct buf *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        const struct option *o = &options[i];
+        auto_buf struct buf left = BUF_INIT;
+
+        if (!applies(o, groups))
+            continue;
+        if (o->letter)
+            buf_printf(&left, "-%c, ", o->letter);
+        buf_puts(&left, o->name);
+        if (o->value && o->value[0] == '[')
+            buf_printf(&left, "[=%.*s]", (int)strlen(o->value) - 2, o->value + 1);
+        else if (o->value)
+            buf_printf(&left, " %s", o->value);
+        buf_printf(out, "  %-22s %s\n", left.data, o->help);
+    }
+}

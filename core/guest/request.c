@@ -1,0 +1,111 @@
+#include "guest/request.h"
+
+#include <errno.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "channel/fields.h"
+#include "channel/proto.h"
+
+enum {
+    ENTROPY_BYTES = 64, /* twice the kernel's 256-bit generator key */
+    MACHINE_ID_BYTES = 16,
+    TIMEZONE_MAX = 256,
+};
+
+static void put_optional(struct buf *body, uint16_t tag, const char *s)
+{
+    if (s)
+        field_put_str(body, tag, s);
+}
+
+static void put_all(struct buf *body, uint16_t tag, char *const *v)
+{
+    for (; v && *v; v++)
+        field_put_str(body, tag, *v);
+}
+
+void guest_exec_body(struct buf *body, const struct guest_program *p, bool tty, uint16_t rows,
+                     uint16_t columns)
+{
+    field_put_u32(body, TAG_KIND, OPEN_EXEC);
+    put_all(body, TAG_ARG, p->argv);
+    put_all(body, TAG_ENV, p->env);
+    put_optional(body, TAG_ENV_FILE, p->env_file);
+    put_optional(body, TAG_CWD, p->cwd);
+    put_optional(body, TAG_USER, p->user);
+    if (tty)
+        field_put_u32(body, TAG_TTY, (uint32_t)rows << 16 | columns);
+}
+
+void guest_put_body(struct buf *body, const char *path, uint32_t mode, const char *user)
+{
+    field_put_u32(body, TAG_KIND, OPEN_PUT);
+    field_put_str(body, TAG_PATH, path);
+    field_put_u32(body, TAG_MODE, mode);
+    put_optional(body, TAG_USER, user);
+}
+
+/* The host's zone, as "Europe/Berlin"; NULL where it cannot be told. */
+static char *host_timezone(void)
+{
+    static const char zoneinfo[] = "/zoneinfo/";
+    char target[TIMEZONE_MAX] = {0};
+    char *name;
+
+    if (readlink("/etc/localtime", target, sizeof(target) - 1) < 0)
+        return NULL;
+    name = strstr(target, zoneinfo);
+    return name ? mem_strdup(name + sizeof(zoneinfo) - 1) : NULL;
+}
+
+static int put_random(struct buf *body, struct err *e)
+{
+    unsigned char random[ENTROPY_BYTES + MACHINE_ID_BYTES];
+    char id[2 * MACHINE_ID_BYTES + 1];
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return err_errno(e, errno, "cannot get random bytes");
+    field_put(body, TAG_ENTROPY, random, ENTROPY_BYTES);
+    str_hex(id, random + ENTROPY_BYTES, MACHINE_ID_BYTES);
+    field_put_str(body, TAG_MACHINE_ID, id);
+    return 0;
+}
+
+static void put_mount(struct buf *body, const struct guest_identity *id)
+{
+    auto_buf struct buf mount = BUF_INIT;
+
+    if (!id->share_tag)
+        return;
+    field_put_str(&mount, TAG_MOUNT_TYPE, "9p");
+    field_put_str(&mount, TAG_MOUNT_SOURCE, id->share_tag);
+    field_put_str(&mount, TAG_PATH, id->share_path);
+    field_put_str(&mount, TAG_USER, id->user);
+    field_put(body, TAG_MOUNT, mount.data, mount.len);
+}
+
+int guest_personalize_body(struct buf *body, const struct guest_identity *id, struct err *e)
+{
+    auto_free char *zone = host_timezone();
+    auto_free char *alias = mem_printf("%s %s", id->host_address, GUEST_HOST_NAME);
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    field_put_u32(body, TAG_KIND, OPEN_PERSONALIZE);
+    field_put_u64(body, TAG_TIME, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+    if (put_random(body, e) < 0)
+        return -1;
+    field_put_str(body, TAG_HOSTNAME, id->hostname);
+    field_put_str(body, TAG_HOST_ALIAS, alias); /* after the host name, which writes the file */
+    put_optional(body, TAG_TIMEZONE, zone);
+    put_mount(body, id);
+    return 0;
+}
+
+void guest_shutdown_body(struct buf *body, bool freeze)
+{
+    field_put_u32(body, TAG_KIND, OPEN_SHUTDOWN);
+    field_put_u32(body, TAG_FREEZE, freeze);
+}

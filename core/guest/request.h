@@ -1,0 +1,41 @@
+/* Bodies of the requests that guestd understands.  Pure. */
+#ifndef AGENTVM_GUEST_REQUEST_H
+#define AGENTVM_GUEST_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* A program to run in the guest; strings are borrowed. */
+struct guest_program {
+    char *const *argv;
+    char *const *env;     /* NULL-terminated NAME=value, may be NULL */
+    const char *env_file; /* guest file of further, NUL-separated entries, or NULL */
+    const char *cwd;      /* NULL: the user's home */
+    const char *user;     /* NULL: root */
+};
+
+/* The name under which the guest reaches the host's loopback; see personalize. */
+#define GUEST_HOST_NAME "host.agentvm.internal"
+
+/* What makes a clone itself. */
+struct guest_identity {
+    const char *hostname;
+    const char *user;         /* guest user that owns what is made for the share's mount point */
+    const char *share_tag;    /* 9p mount tag, or NULL without a share */
+    const char *share_path;   /* where the guest mounts it */
+    const char *host_address; /* where the guest reaches the host, for GUEST_HOST_NAME */
+};
+
+/* tty: give the program a terminal of rows x columns. */
+void guest_exec_body(struct buf *body, const struct guest_program *p, bool tty, uint16_t rows,
+                     uint16_t columns);
+void guest_put_body(struct buf *body, const char *path, uint32_t mode, const char *user);
+/* Takes the time, random bytes, a machine id and the time zone from this host, now. */
+int guest_personalize_body(struct buf *body, const struct guest_identity *id, struct err *e);
+/* freeze: leave a consistent root file system behind (for a template). */
+void guest_shutdown_body(struct buf *body, bool freeze);
+
+#endif

@@ -1,0 +1,68 @@
+/* guestd: the agentvm side inside the VM.
+ *
+ *   main.c         finds the port, or plays init for the accelerator probe
+ *   server.c       the connection and its streams
+ *   exec.c         programs with pipes or a terminal
+ *   transfer.c     files put into the guest
+ *   personalize.c  makes a clone itself: time, entropy, names, mounts
+ *   shutdown.c     makes the shares safe before the engine is stopped
+ *   user.c         the password database, without NSS (the binary is static)
+ */
+#ifndef AGENTVM_GUESTD_SERVER_H
+#define AGENTVM_GUESTD_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "channel/conn.h"
+#include "channel/fields.h"
+#include "proc/loop.h"
+
+struct server {
+    struct loop *loop;
+    struct conn *conn;
+    struct stream *streams;
+    /* True in a VM.  False when started by a test on a real machine (--fd): then nothing outside
+     * the process's own children is changed. */
+    bool in_guest;
+    struct strv mounts; /* shares that were mounted, for shutdown */
+};
+
+/* An open stream.  Its kind embeds this as the first member. */
+struct stream {
+    struct stream *next;
+    struct server *server;
+    uint32_t id;
+    const struct stream_ops *ops; /* NULL while the OPEN body is still coming in */
+    struct buf body;
+    bool oversize; /* the body is too long and was dropped */
+};
+
+struct stream_ops {
+    /* A frame for the stream, of type DATA, EOF, STOP, CREDIT, SIGNAL, RESIZE or RESET. */
+    void (*frame)(struct stream *s, const struct frame *f);
+    /* Releases what the kind holds and kills what it runs; server.c frees the struct. */
+    void (*release)(struct stream *s);
+};
+
+/* Starts serving on fd (owned); runs until the host closes the connection. Returns the exit code.
+ */
+int server_run(int fd, bool in_guest);
+
+/* End a stream, after which s is gone: with an exit status, with an error, or with success. */
+void stream_exit(struct stream *s, bool signaled, int code);
+void stream_error(struct stream *s, const struct err *e);
+void stream_ok(struct stream *s);
+/* Replaces the pending stream by the kind's own struct of the given size, which starts with a
+ * struct stream; returns it. */
+void *stream_become(struct stream *s, size_t size, const struct stream_ops *ops);
+
+/* Openers, one per enum open_kind: r stands behind TAG_KIND. They end the stream or become it. */
+void exec_open(struct stream *s, struct field_reader r);
+void put_open(struct stream *s, struct field_reader r);
+void personalize_open(struct stream *s, struct field_reader r);
+void shutdown_open(struct stream *s, struct field_reader r);
+
+#endif

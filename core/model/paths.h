@@ -1,0 +1,75 @@
+/* Every name that agentvm uses on the host's disk.
+ *
+ *   data     $XDG_DATA_HOME/agentvm      (~/.local/share/agentvm)
+ *     layers/<key>/        complete layers: base images, provisioned disks, warm states
+ *     layers/tmp.XXXXXX/   layers being made; swept when nobody holds their lock
+ *     vms/<id>/            what a running VM keeps on disk rather than in run
+ *     trust/<sha256 of a project path>   what the user approved there
+ *     logs/                logs of provisioning and of VMs' consoles
+ *   cache    $XDG_CACHE_HOME/agentvm     (~/.cache/agentvm): the accelerator probe's result
+ *   config   $XDG_CONFIG_HOME/agentvm    (~/.config/agentvm): agent.ini, setup.sh, runtime.sh,
+ *            plugins/; never created
+ *   run      $XDG_RUNTIME_DIR/agentvm    (/tmp/agentvm-<uid> where that is unset or not usable)
+ *     <id>/lock, <id>/sock, <id>/info.json    one folder per running VM
+ *
+ * All but config are created 0700 when first asked for.  Each must be a folder of the user's that
+ * nobody else can write.  Variables that do not hold an absolute path are ignored, as the XDG Base
+ * Directory Specification has it.
+ */
+#ifndef AGENTVM_MODEL_PATHS_H
+#define AGENTVM_MODEL_PATHS_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct paths {
+    char *home; /* $HOME where that is a folder of the user's, else as the password database says */
+    char *data;
+    char *layers;
+    char *vms;
+    char *trust;
+    char *logs;
+    char *cache;
+    char *config;
+    char *run;
+    char *plugins_user;   /* config/plugins */
+    char *plugins_system; /* beside the program when run from the build tree, else
+                             LIBDIR/agentvm/plugins */
+    char *guestd;         /* the guest daemon's binary, found beside the plugins' folder */
+};
+
+/* Resolves and creates the folders.  Fails naming the folder and what to do (not writable, owned
+ * by somebody else, a socket path that would be too long). */
+int paths_init(struct paths *p, struct err *e);
+void paths_free(struct paths *p);
+
+/* Names inside the folders above. */
+#define PATHS_USER_INI "agent.ini"      /* below config */
+#define PATHS_USER_SETUP "setup.sh"     /* below config */
+#define PATHS_USER_RUNTIME "runtime.sh" /* below config */
+#define PATHS_PROJECT_INI "agent.ini"   /* below the project folder */
+#define PATHS_PROJECT_RUNTIME ".agentvm.runtime.sh"
+#define PATHS_VM_LOCK "lock" /* below run/<id> */
+#define PATHS_VM_SOCK "sock"
+#define PATHS_VM_INFO "info.json"
+#define PATHS_VM_OVERLAY "overlay.qcow2" /* below data/vms/<id> */
+#define PATHS_TRUST_LOCK "lock"          /* below trust */
+#define PATHS_ACCEL "accel.json"         /* below cache */
+#define PATHS_ACCEL_LOCK "accel.lock"
+#define PATHS_ACCEL_CONSOLE "accel.console"
+#define PATHS_ACCEL_LOG "accel.log"
+#define PATHS_INITRD "initrd-%.16s.img" /* below cache; the digest of what it was made of */
+
+/* run/<id>/name, and data/vms/<id>/name for what may be large; the caller frees them.  An id is 8
+ * hex digits: the length of a socket's path was checked with that. */
+char *paths_vm(const struct paths *p, const char *id, const char *name);
+char *paths_vm_disk(const struct paths *p, const char *id, const char *name);
+
+/* Canonical path of the project folder that `folder` names (NULL: the working directory); the
+ * caller frees it.  Refuses, with the reason and what to do: what is not a folder, "/", /tmp as a
+ * whole, home folders and what is above them, the system's folders, agentvm's own folders and
+ * what contains or is inside them, the running program's plugins likewise, ~/.ssh, ~/.gnupg and
+ * the like.  Any bytes in a name are fine. */
+int paths_project(const struct paths *p, const char *folder, char **out, struct err *e);
+
+#endif

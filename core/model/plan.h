@@ -1,0 +1,93 @@
+/* A plan: what hooks want, as a document.
+ *
+ * Hooks only add steps; the core validates the plan, shows it, hashes its provision part as a
+ * template key and executes it.  Secret values never enter the document: a secret step holds the
+ * value apart, and the JSON that is shown or hashed carries its name only.
+ */
+#ifndef AGENTVM_MODEL_PLAN_H
+#define AGENTVM_MODEL_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum plan_op {
+    PLAN_PACKAGE,     /* name: a Debian package for the image */
+    PLAN_FILE,        /* path, mode, data, user: a file in the guest */
+    PLAN_RUN,         /* name (label), argv, user: a command run while provisioning */
+    PLAN_ENV,         /* name, value for the session */
+    PLAN_SECRET_ENV,  /* name, secret value for the session */
+    PLAN_SECRET_FILE, /* path, mode, secret data for the session */
+    PLAN_OFFER_MCP,   /* name, argv, env: an MCP server that a tool offers to the agent */
+    PLAN_EXEC,        /* argv: what launch starts; exactly one, last */
+};
+
+/* Who a step acts as in the guest. */
+enum plan_user {
+    PLAN_AS_USER, /* the guest user that mirrors the host user */
+    PLAN_AS_ROOT,
+};
+
+/* Which hook made the plan; each may use some operations only:
+ *   provision: package file run; auth: env secret_env secret_file;
+ *   launch: env file exec (agents), env file offer_mcp (tools). */
+enum plan_phase {
+    PLAN_PROVISION,
+    PLAN_AUTH,
+    PLAN_LAUNCH,
+};
+
+struct plan_step {
+    enum plan_op op;
+    enum plan_user user;
+    char *plugin; /* who added it */
+    char *name;   /* package, label, variable or server name */
+    char *path;   /* absolute, or starting with "~/": below the guest user's home */
+    mode_t mode;
+    struct buf data; /* file content, environment value, secret */
+    struct strv argv;
+    struct strv env;
+};
+
+struct plan {
+    struct plan_step *steps;
+    size_t n;
+};
+
+#define PLAN_INIT ((struct plan){0})
+#define auto_plan __attribute__((cleanup(plan_free)))
+
+/* Limits of a plan; a hook that goes beyond them gets an error. */
+enum {
+    PLAN_STEPS_MAX = 512,
+    PLAN_DATA_MAX = 1 << 20, /* bytes of one file or value */
+    PLAN_ARGS_MAX = 4096,
+};
+
+/* Appends a zeroed step and returns it; valid until the next append. */
+struct plan_step *plan_add(struct plan *p, enum plan_op op, const char *plugin);
+/* Moves all steps of from to the end of to. */
+void plan_append(struct plan *to, struct plan *from);
+void plan_free(struct plan *p);
+
+/* Checks every step of the plan against the phase's rules: operations allowed, names and paths
+ * well-formed (no "..", no NUL or newline), argv not empty, sizes.  The error names plugin, step
+ * number and field. */
+int plan_validate(const struct plan *p, enum plan_phase phase, struct err *e);
+/* The part of it that concerns one step alone; the error names the field. */
+int plan_check_step(const struct plan_step *s, struct err *e);
+
+/* The document; secrets are left out ("secret": true stands for the value).  Bytes that are not
+ * UTF-8 travel as base64 in "data_base64".  Stable: the same plan gives the same bytes. */
+char *plan_to_json(const struct plan *p);
+/* With secrets in it, for the pipe between the hook's process and the core; never stored. */
+char *plan_to_private_json(const struct plan *p);
+/* Parses plan_to_private_json's output (bounded, hostile: it came from a plugin's process). */
+int plan_from_json(const char *text, size_t len, struct plan *out, struct err *e);
+
+const char *plan_op_name(enum plan_op op);
+
+#endif

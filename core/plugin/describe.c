@@ -1,0 +1,256 @@
+#include "plugin/describe.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "model/show.h"
+
+enum {
+    NAME_BYTES = 32,
+    LINE_BYTES = 200,   /* of version, summary, help */
+    VALUE_BYTES = 4096, /* of an option's default */
+    OPTIONS_MAX = 64,
+    SHOWN_MAX = 60,
+};
+
+void plugin_free(struct plugin *pl)
+{
+    free(pl->path);
+    free(pl->name);
+    free(pl->version);
+    free(pl->summary);
+    for (size_t i = 0; i < pl->noptions; i++) {
+        free(pl->options[i].name);
+        free(pl->options[i].default_value);
+        free(pl->options[i].help);
+    }
+    free(pl->options);
+    *pl = (struct plugin){0};
+}
+
+bool describe_is_name(const char *s)
+{
+    size_t len = strlen(s);
+
+    if (len == 0 || len > NAME_BYTES || *s < 'a' || *s > 'z' || s[len - 1] == '-')
+        return false;
+    for (const char *p = s; *p; p++)
+        if (!(*p >= 'a' && *p <= 'z') && !(*p >= '0' && *p <= '9') && (*p != '-' || p[1] == '-'))
+            return false;
+    return true;
+}
+
+/* ---- checks --------------------------------------------------------------------------------- */
+
+static int check_name(const char *what, const char *s, struct err *e)
+{
+    auto_free char *shown = show_text(s, SHOWN_MAX);
+
+    if (describe_is_name(s))
+        return 0;
+    return err_set(e, "its %s \"%s\" is not made of lower-case letters, digits and '-'", what,
+                   shown);
+}
+
+static int check_line(const char *what, const char *s, struct err *e)
+{
+    auto_free char *shown = show_text(s, 0);
+
+    if (!*s || strlen(s) > LINE_BYTES || strcmp(s, shown) != 0)
+        return err_set(e, "its %s is not one line of 1 to %d readable bytes", what, LINE_BYTES);
+    return 0;
+}
+
+static int check_options(const struct plugin *pl, struct err *e)
+{
+    for (size_t i = 0; i < pl->noptions; i++) {
+        const struct plugin_option *o = &pl->options[i];
+
+        if (check_name("option", o->name, e) < 0)
+            return -1;
+        if (check_line("help", o->help, e) < 0)
+            return err_prefix(e, "option %s", o->name);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(o->name, pl->options[j].name) == 0)
+                return err_set(e, "it has two options %s", o->name);
+    }
+    return 0;
+}
+
+static int check_plugin(const struct plugin *pl, struct err *e)
+{
+    if (pl->kind != PLUGIN_AGENT && pl->kind != PLUGIN_TOOL)
+        return err_set(e, "its kind %d is neither agent nor tool", (int)pl->kind);
+    if (check_name("name", pl->name, e) < 0 || check_line("version", pl->version, e) < 0 ||
+        check_line("summary", pl->summary, e) < 0 || check_options(pl, e) < 0)
+        return -1;
+    if (pl->kind == PLUGIN_AGENT && !pl->has_launch)
+        return err_set(e, "it is an agent without a launch hook: there is nothing to start");
+    return 0;
+}
+
+/* ---- from the table ------------------------------------------------------------------------- */
+
+static int copy_text(const char *what, const char *s, char **out, struct err *e)
+{
+    if (!s)
+        return err_set(e, "its %s is missing", what);
+    if (strnlen(s, VALUE_BYTES + 1) > VALUE_BYTES)
+        return err_set(e, "its %s has more than %d bytes", what, VALUE_BYTES);
+    *out = mem_strdup(s);
+    return 0;
+}
+
+static struct plugin_option *add_option(struct plugin *pl)
+{
+    pl->options = mem_realloc(pl->options, pl->noptions + 1, sizeof(*pl->options));
+    pl->options[pl->noptions] = (struct plugin_option){0};
+    return &pl->options[pl->noptions++];
+}
+
+static int copy_options(const struct agentvm_option *o, struct plugin *out, struct err *e)
+{
+    for (; o && o->name; o++) {
+        struct plugin_option *copy;
+
+        if (out->noptions >= OPTIONS_MAX)
+            return err_set(e, "it has more than %d options; is the last one zeroed?", OPTIONS_MAX);
+        copy = add_option(out);
+        if (copy_text("option's name", o->name, &copy->name, e) < 0 ||
+            copy_text("option's help", o->help, &copy->help, e) < 0 ||
+            (o->default_value &&
+             copy_text("option's default", o->default_value, &copy->default_value, e) < 0))
+            return -1;
+        if (o->flags & ~AGENTVM_OPTION_SENSITIVE)
+            return err_set(e, "its option %s has unknown flags 0x%x", copy->name, o->flags);
+        copy->sensitive = o->flags & AGENTVM_OPTION_SENSITIVE;
+    }
+    return 0;
+}
+
+int describe_table(const struct agentvm_plugin *table, struct plugin *out, struct err *e)
+{
+    out->kind = (enum plugin_kind)table->kind;
+    out->abi_major = table->abi_major;
+    out->abi_minor = table->abi_minor;
+    out->has_provision = table->provision;
+    out->has_auth = table->auth;
+    out->has_launch = table->launch;
+    if (table->reserved)
+        return err_set(e, "its reserved member is not 0");
+    if (copy_text("name", table->name, &out->name, e) < 0 ||
+        copy_text("version", table->version, &out->version, e) < 0 ||
+        copy_text("summary", table->summary, &out->summary, e) < 0 ||
+        copy_options(table->options, out, e) < 0)
+        return -1;
+    return check_plugin(out, e);
+}
+
+/* ---- the document --------------------------------------------------------------------------- */
+
+char *describe_to_json(const struct plugin *pl)
+{
+    cJSON *o = cJSON_CreateObject(), *list;
+    char *printed, *text;
+
+    cJSON_AddStringToObject(o, "name", pl->name);
+    cJSON_AddStringToObject(o, "version", pl->version);
+    cJSON_AddStringToObject(o, "summary", pl->summary);
+    cJSON_AddNumberToObject(o, "kind", pl->kind);
+    cJSON_AddNumberToObject(o, "abi_major", pl->abi_major);
+    cJSON_AddNumberToObject(o, "abi_minor", pl->abi_minor);
+    cJSON_AddBoolToObject(o, "provision", pl->has_provision);
+    cJSON_AddBoolToObject(o, "auth", pl->has_auth);
+    cJSON_AddBoolToObject(o, "launch", pl->has_launch);
+    list = cJSON_AddArrayToObject(o, "options");
+    for (size_t i = 0; i < pl->noptions; i++) {
+        cJSON *item = cJSON_CreateObject();
+
+        cJSON_AddStringToObject(item, "name", pl->options[i].name);
+        cJSON_AddStringToObject(item, "help", pl->options[i].help);
+        if (pl->options[i].default_value)
+            cJSON_AddStringToObject(item, "default", pl->options[i].default_value);
+        cJSON_AddBoolToObject(item, "sensitive", pl->options[i].sensitive);
+        cJSON_AddItemToArray(list, item);
+    }
+    printed = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    text = mem_strdup(printed);
+    cJSON_free(printed);
+    return text;
+}
+
+static int take_text(const cJSON *o, const char *key, char **out, struct err *e)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    if (!cJSON_IsString(item))
+        return err_set(e, "no text \"%s\"", key);
+    return copy_text(key, item->valuestring, out, e);
+}
+
+static int take_number(const cJSON *o, const char *key, unsigned *out, struct err *e)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    if (!cJSON_IsNumber(item) || item->valueint < 0 || item->valueint > UINT16_MAX)
+        return err_set(e, "no number \"%s\"", key);
+    *out = (unsigned)item->valueint;
+    return 0;
+}
+
+static bool take_bool(const cJSON *o, const char *key)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, key));
+}
+
+static int take_options(const cJSON *list, struct plugin *out, struct err *e)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, list)
+    {
+        struct plugin_option *o;
+
+        if (out->noptions >= OPTIONS_MAX)
+            return err_set(e, "too many options");
+        o = add_option(out);
+        o->sensitive = take_bool(item, "sensitive");
+        if (take_text(item, "name", &o->name, e) < 0 || take_text(item, "help", &o->help, e) < 0)
+            return -1;
+        if (cJSON_HasObjectItem(item, "default") &&
+            take_text(item, "default", &o->default_value, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int take_plugin(const cJSON *o, struct plugin *out, struct err *e)
+{
+    unsigned kind = 0;
+
+    if (take_text(o, "name", &out->name, e) < 0 || take_text(o, "version", &out->version, e) < 0 ||
+        take_text(o, "summary", &out->summary, e) < 0 || take_number(o, "kind", &kind, e) < 0 ||
+        take_number(o, "abi_major", &out->abi_major, e) < 0 ||
+        take_number(o, "abi_minor", &out->abi_minor, e) < 0)
+        return -1;
+    out->kind = (enum plugin_kind)kind;
+    out->has_provision = take_bool(o, "provision");
+    out->has_auth = take_bool(o, "auth");
+    out->has_launch = take_bool(o, "launch");
+    if (take_options(cJSON_GetObjectItemCaseSensitive(o, "options"), out, e) < 0)
+        return -1;
+    return check_plugin(out, e);
+}
+
+int describe_from_json(const char *text, size_t len, struct plugin *out, struct err *e)
+{
+    cJSON *o = cJSON_ParseWithLength(text, len);
+    int rc = o ? take_plugin(o, out, e) : err_set(e, "not JSON");
+
+    cJSON_Delete(o);
+    return rc;
+}

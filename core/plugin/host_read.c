@@ -1,0 +1,268 @@
+/* The services by which a hook learns something, and agentvm_fail. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "model/show.h"
+#include "plugin/host.h"
+#include "plugin/url.h"
+
+enum {
+    HOST_FILE_MAX = 1 << 20, /* bytes, as the interface promises */
+    MESSAGE_MAX = 1000,
+    ADVICE_MAX = 2000,
+    SHOWN_MAX = 60,
+};
+
+static const char *service_option(struct agentvm_host *services, const char *name)
+{
+    struct host *h = host_enter(services, "option", HOST_ANY);
+    const struct profile *profile = h->ctx->profile;
+    const char *wanted = name ? name : "";
+    auto_free char *shown = show_text(wanted, SHOWN_MAX);
+    const struct plugin_option *option = NULL;
+
+    for (size_t i = 0; i < h->plugin->noptions; i++)
+        if (strcmp(h->plugin->options[i].name, wanted) == 0)
+            option = &h->plugin->options[i];
+    if (!option) {
+        host_misuse(h, "option", "the plugin declares no option \"%s\"", shown);
+        return NULL;
+    }
+    for (size_t i = profile ? profile->nsettings : 0; i-- > 0;)
+        if (strcmp(profile->settings[i].plugin, h->plugin->name) == 0 &&
+            strcmp(profile->settings[i].key, wanted) == 0)
+            return profile->settings[i].value;
+    return option->default_value;
+}
+
+static const char *service_host_env(struct agentvm_host *services, const char *name)
+{
+    struct host *h = host_enter(services, "host_env", HOST_AUTH);
+    size_t len = name ? strlen(name) : 0;
+
+    if (!h)
+        return NULL;
+    if (!name || !str_is_identifier(name)) {
+        host_misuse(h, "host_env", "not an environment variable's name");
+        return NULL;
+    }
+    for (char *const *v = h->ctx->host_env; v && *v; v++)
+        if (strncmp(*v, name, len) == 0 && (*v)[len] == '=')
+            return (*v)[len + 1] ? *v + len + 1 : NULL;
+    return NULL;
+}
+
+/* ---- files below the home folder ------------------------------------------------------------ */
+
+/* Follows the symlinks of home/path as the file system has them now.  A link may lead elsewhere
+ * below the home folder, as those of dotfile managers do, but not out of it.
+ * Returns 0 with the path relative to *real_home; 1 if there is no such file; -1 on error. */
+static int resolve_below(const char *home, const char *path, char **real_home, char **relative,
+                         struct err *e)
+{
+    auto_free char *full = mem_printf("%s/%s", home, path), *real = NULL;
+    size_t len;
+
+    *real_home = realpath(home, NULL);
+    real = *real_home ? realpath(full, NULL) : NULL;
+    if (!real && (errno == ENOENT || errno == ENOTDIR))
+        return 1;
+    if (!real)
+        return err_errno(e, errno, "~/%s", path);
+    len = strcmp(*real_home, "/") == 0 ? 0 : strlen(*real_home);
+    if (strncmp(real, *real_home, len) != 0 || real[len] != '/')
+        return err_set(e, "~/%s is a link that leads out of the home folder, to %s", path, real);
+    *relative = mem_strdup(real + len + 1);
+    return 0;
+}
+
+/* Opens the folder of a path without a link in it, component by component, each O_NOFOLLOW: if
+ * somebody puts a link there after resolve_below looked, this fails.  *name becomes the last
+ * component.  Returns a descriptor or -1. */
+static int open_parent(const char *home, char *relative, char **name)
+{
+    int dir = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    for (char *slash; dir >= 0 && (slash = strchr(relative, '/')); relative = slash + 1) {
+        int next;
+
+        *slash = '\0';
+        next = openat(dir, relative, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        close_fd(&dir);
+        dir = next;
+    }
+    *name = relative;
+    return dir;
+}
+
+static int read_below(const char *home, const char *path, struct buf *out, struct err *e)
+{
+    auto_free char *real_home = NULL, *relative = NULL;
+    auto_close int dir = -1;
+    char *name;
+    int rc = resolve_below(home, path, &real_home, &relative, e);
+
+    if (rc != 0)
+        return rc;
+    dir = open_parent(real_home, relative, &name);
+    if (dir < 0)
+        return err_errno(e, errno, "~/%s", path);
+    rc = file_read_at(dir, name, HOST_FILE_MAX, out, e);
+    return rc < 0 ? err_prefix(e, "~/%s", path) : rc;
+}
+
+static bool is_relative(const char *path)
+{
+    if (!path || !*path || strlen(path) >= PATH_MAX / 2)
+        return false;
+    for (const char *p = path;; p++) {
+        size_t len = strcspn(p, "/");
+
+        if (len == 0 || (len == 1 && *p == '.') || (len == 2 && str_starts(p, "..")))
+            return false;
+        p += len;
+        if (!*p)
+            return true;
+    }
+}
+
+static const char *service_host_file(struct agentvm_host *services, const char *path, size_t *len)
+{
+    struct host *h = host_enter(services, "host_file", HOST_AUTH);
+    auto_free char *shown = show_text(path ? path : "", SHOWN_MAX);
+    auto_buf struct buf data = BUF_INIT;
+    auto_err struct err e = ERR_INIT;
+    int rc;
+
+    if (!h)
+        return NULL;
+    if (!is_relative(path)) {
+        host_misuse(h, "host_file", "\"%s\" is not a relative path without \"..\"", shown);
+        return NULL;
+    }
+    rc = read_below(h->ctx->home, path, &data, &e);
+    if (rc < 0)
+        host_misuse(h, "host_file", "%s", err_msg(&e));
+    if (rc != 0)
+        return NULL;
+    if (len)
+        *len = data.len;
+    return host_keep(h, buf_steal(&data));
+}
+
+/* ---- the session ---------------------------------------------------------------------------- */
+
+static const char *service_guest_url(struct agentvm_host *services, const char *url)
+{
+    struct host *h = host_enter(services, "guest_url", HOST_AUTH);
+
+    if (!h)
+        return NULL;
+    if (!url) {
+        host_misuse(h, "guest_url", "the URL is missing");
+        return NULL;
+    }
+    return host_keep(h, url_for_guest(url, h->ctx->guest_host));
+}
+
+static const char *service_fact(struct agentvm_host *services, const char *name)
+{
+    struct host *h = host_enter(services, "fact", HOST_ANY);
+    const struct plugin_context *ctx = h->ctx;
+    struct utsname host;
+
+    if (!name)
+        return NULL;
+    /* Guests have the host's architecture. */
+    if (strcmp(name, "arch") == 0 && uname(&host) == 0)
+        return host_keep(h, mem_strdup(host.machine));
+    if (strcmp(name, "user") == 0)
+        return ctx->user;
+    if (strcmp(name, "uid") == 0)
+        return host_keep(h, mem_printf("%u", ctx->uid));
+    if (strcmp(name, "home") == 0)
+        return ctx->home;
+    if (strcmp(name, "workspace") == 0)
+        return h->phase == PLAN_PROVISION ? NULL : ctx->workspace;
+    if (strcmp(name, "tty") == 0 && h->phase == PLAN_LAUNCH)
+        return ctx->tty ? "1" : "0";
+    return NULL;
+}
+
+static const char *const *service_args(struct agentvm_host *services)
+{
+    static const char *const none[] = {NULL};
+    struct host *h = host_enter(services, "args", HOST_LAUNCH);
+
+    return h && h->ctx->args ? (const char *const *)h->ctx->args : none;
+}
+
+/* Makes the interface's view of the offers, once. */
+static void render_offers(struct host *h)
+{
+    static const char *const none[] = {NULL};
+    const struct plan *offers = h->ctx->offers;
+
+    h->mcp = mem_zalloc(offers->n, sizeof(*h->mcp));
+    for (size_t i = 0; i < offers->n; i++) {
+        const struct plan_step *s = &offers->steps[i];
+
+        if (s->op != PLAN_OFFER_MCP)
+            continue;
+        h->mcp[h->nmcp++] = (struct agentvm_mcp){
+            .size = sizeof(*h->mcp),
+            .name = s->name,
+            .argv = s->argv.n ? (const char *const *)s->argv.v : none,
+            .env = s->env.n ? (const char *const *)s->env.v : none,
+        };
+    }
+}
+
+static const struct agentvm_mcp *service_mcp(struct agentvm_host *services, size_t index)
+{
+    struct host *h = host_enter(services, "mcp", HOST_LAUNCH);
+
+    if (!h)
+        return NULL;
+    if (h->plugin->kind != PLUGIN_AGENT) {
+        host_misuse(h, "mcp", "only agents have this service");
+        return NULL;
+    }
+    if (!h->mcp && h->ctx->offers)
+        render_offers(h);
+    return index < h->nmcp ? &h->mcp[index] : NULL;
+}
+
+static int service_fail(struct agentvm_host *services, const char *message, const char *advice)
+{
+    struct host *h = (struct host *)services;
+    auto_free char *why = show_text(message && *message ? message : "no reason given", MESSAGE_MAX);
+    auto_free char *what = show_text(advice ? advice : "", ADVICE_MAX);
+
+    if (h->failed)
+        return -1;
+    err_set(&h->err, "%s", why);
+    if (*what)
+        err_advise(&h->err, "%s", what);
+    return host_fail(h);
+}
+
+void host_init_read(struct agentvm_host *services)
+{
+    services->option = service_option;
+    services->host_env = service_host_env;
+    services->host_file = service_host_file;
+    services->guest_url = service_guest_url;
+    services->fact = service_fact;
+    services->args = service_args;
+    services->mcp = service_mcp;
+    services->fail = service_fail;
+}

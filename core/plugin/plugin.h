@@ -1,0 +1,97 @@
+/* The plugin host as the session sees it: plugins by name, and plans out of their hooks.
+ *
+ * No plugin code ever runs in this process: loading and each hook happen in a forked child with a
+ * deadline (plugin/call), which answers with a document (model/plan).
+ */
+#ifndef AGENTVM_PLUGIN_PLUGIN_H
+#define AGENTVM_PLUGIN_PLUGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "model/paths.h"
+#include "model/plan.h"
+#include "model/profile.h"
+
+enum plugin_kind {
+    PLUGIN_AGENT = 1,
+    PLUGIN_TOOL = 2,
+};
+
+/* Copied out of the plugin's process; owned by the struct. */
+struct plugin_option {
+    char *name;
+    char *default_value; /* may be NULL */
+    char *help;
+    bool sensitive;
+};
+
+struct plugin {
+    char *path; /* absolute */
+    char *name;
+    char *version;
+    char *summary;
+    enum plugin_kind kind;
+    unsigned abi_major, abi_minor;
+    bool has_provision, has_auth, has_launch;
+    struct plugin_option *options;
+    size_t noptions;
+};
+
+/* What the registry found; a broken plugin does not hide the others. */
+struct plugin_list {
+    struct plugin *plugins; /* sorted by name */
+    size_t n;
+    struct plugin_fault {
+        char *path;
+        char *why;
+    } * faults;
+    size_t nfaults;
+};
+
+/* What hooks may ask about (see agentvm_fact and agentvm_args). Borrowed strings. */
+struct plugin_context {
+    const char *user;
+    unsigned uid;
+    const char *home;       /* of the user, on host and guest alike */
+    const char *workspace;  /* NULL while provisioning */
+    const char *guest_host; /* name under which the guest reaches the host's loopback */
+    bool tty;
+    char *const *args;             /* NULL-terminated; NULL: none */
+    char *const *host_env;         /* the host's environment, for auth */
+    const struct profile *profile; /* option values */
+    const struct plan *offers;     /* steps of PLAN_OFFER_MCP for agents' launch; may be NULL */
+};
+
+/* Looks through the user's and the system's plugin folders (the first of a name wins; a symlink to
+ * a .so is resolved and its target checked). Only *.so files.  Folder and file must belong to root
+ * or the user and not be writable by others; what breaks that rule, is no plugin or has another
+ * ABI is listed as a fault. */
+int plugin_scan(const struct paths *p, struct plugin_list *out, struct err *e);
+void plugin_list_free(struct plugin_list *l);
+
+/* Finds one plugin of the kind by name, loading only the files needed for it (NAME.so in either
+ * folder). Unknown: error that lists the names that exist. */
+int plugin_find(const struct paths *p, const char *name, enum plugin_kind kind, struct plugin *out,
+                struct err *e);
+/* Loads one file for `agentvm plugin check FILE` or a scan: checks ownership, modes, magic, ABI,
+ * table, and describes it. */
+int plugin_inspect(const char *path, struct plugin *out, struct err *e);
+void plugin_free(struct plugin *pl);
+
+/* The text of NAME.ini beside the plugin, if there is one: 0, or 1 if not. */
+int plugin_ini(const struct plugin *pl, struct buf *text, struct err *e);
+
+/* Checks that every [plugin.NAME] setting of the profile names an existing option; the error names
+ * file and line and the nearest option.  Sets *project_widens if a setting of the project's file
+ * is one marked sensitive. */
+int plugin_check_settings(const struct plugin *pl, const struct profile *profile,
+                          bool *project_widens, struct err *e);
+
+/* Runs one hook and returns its validated plan; a missing hook gives an empty plan. */
+int plugin_call(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,
+                struct plan *out, struct err *e);
+
+#endif

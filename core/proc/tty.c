@@ -1,0 +1,58 @@
+#include "proc/tty.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { DEFAULT_ROWS = 24, DEFAULT_COLUMNS = 80 };
+
+int tty_raw(struct tty *t, int fd, struct err *e)
+{
+    struct termios raw;
+
+    *t = (struct tty){.fd = fd};
+    if (tcgetattr(fd, &t->saved) < 0)
+        return err_errno(e, errno, "cannot read the terminal's settings");
+    raw = t->saved;
+    cfmakeraw(&raw);
+    if (tcsetattr(fd, TCSADRAIN, &raw) < 0)
+        return err_errno(e, errno, "cannot put the terminal into raw mode");
+    t->raw = true;
+    return 0;
+}
+
+void tty_restore(struct tty *t)
+{
+    if (!t->raw)
+        return;
+    tcsetattr(t->fd, TCSADRAIN, &t->saved);
+    t->raw = false;
+}
+
+void tty_rescue(int fd, const struct termios *saved)
+{
+    /* xterm's private modes: 1049 alternate screen, 1000/1002/1003/1006 mouse, 1004 focus reports,
+     * 2004 bracketed paste, 25 cursor; then the attributes. */
+    static const char sane[] = "\033[?1049l\033[?1000l\033[?1002l\033[?1003l\033[?1006l"
+                               "\033[?1004l\033[?2004l\033[?25h\033[0m\r\n";
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    ssize_t n = 0;
+
+    tcsetattr(fd, TCSANOW, saved);
+    /* Nobody may be reading the terminal any more: then a write would wait for ever. */
+    if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT))
+        n = write(fd, sane, sizeof(sane) - 1);
+    (void)n;
+}
+
+void tty_size(int fd, uint16_t *rows, uint16_t *columns)
+{
+    struct winsize size = {0};
+
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0)
+        size = (struct winsize){0};
+    *rows = size.ws_row ? size.ws_row : DEFAULT_ROWS;
+    *columns = size.ws_col ? size.ws_col : DEFAULT_COLUMNS;
+}

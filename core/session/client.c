@@ -1,0 +1,259 @@
+#include "session/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "channel/fields.h"
+#include "proc/sock.h"
+
+enum { STOP_GRACE_MS = 1000, STOP_MS = 150000 };
+
+struct client_link {
+    struct task_env *task;
+    struct stages *stages; /* NULL when attached */
+    struct conn *conn;
+    struct guest *guest;
+    struct child supervisor;
+    bool greeted, ready, closed, failed, late;
+    bool stopped; /* the supervisor said that the VM ended in order */
+    struct err failure;
+    struct loop_timer *stop_timer;
+    int64_t last_us; /* the supervisor's clock at the end of the last stage */
+};
+
+static void on_hello(struct client_link *c, const struct frame *f)
+{
+    char *why = NULL;
+
+    c->greeted = true;
+    if (conn_check_hello(f, "the VM's supervisor", &why) == 0) {
+        conn_send_hello(c->conn);
+        return;
+    }
+    c->failed = true;
+    err_set(&c->failure, "%s", why);
+    err_advise(&c->failure, "the VM was started by another version of agentvm; stop it there");
+    free(why);
+}
+
+static const char *static_name(const char *name)
+{
+    static const char *const names[] = {"engine", "boot", "personalize", "stop"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return names[i];
+    return "other";
+}
+
+/* The supervisor tells when a stage ended; what lies between two of them is a stage's time. */
+static void on_stage(struct client_link *c, const struct frame *f)
+{
+    struct field_reader r = field_reader(f->payload, f->len);
+    auto_free char *name = NULL;
+    struct field field;
+    int64_t us = 0;
+
+    while (field_next(&r, &field)) {
+        if (field.tag == TAG_TEXT && !name)
+            name = field_str(&field);
+        else if (field.tag == TAG_US)
+            us = (int64_t)field_u64(&field, 0);
+    }
+    if (name && strcmp(name, "stop") == 0)
+        c->stopped = true;
+    if (!name || !c->stages || c->stopped)
+        return;
+    stage_record(c->stages, static_name(name), us - c->last_us);
+    c->last_us = us;
+}
+
+static void on_failed(struct client_link *c, const struct frame *f)
+{
+    struct field_reader r = field_reader(f->payload, f->len);
+    auto_free char *text = NULL;
+    auto_free char *advice = NULL;
+    auto_free char *detail = NULL;
+    struct field field;
+    uint32_t code = 0;
+
+    while (field_next(&r, &field)) {
+        if (field.tag == TAG_TEXT && !text)
+            text = field_str(&field);
+        else if (field.tag == TAG_ADVICE && !advice)
+            advice = field_str(&field);
+        else if (field.tag == TAG_DETAIL && !detail)
+            detail = field_str(&field);
+        else if (field.tag == TAG_CODE)
+            code = field_u32(&field, 0);
+    }
+    c->failed = true;
+    err_set(&c->failure, "%s", text ? text : "the VM failed");
+    if (advice)
+        err_advise(&c->failure, "%s", advice);
+    err_detail(&c->failure, steal_ptr(&detail));
+    err_exit(&c->failure, (int)code);
+    if (c->guest)
+        guest_lost(c->guest, err_msg(&c->failure));
+    loop_quit(c->task->loop);
+}
+
+static void on_frame(void *arg, struct conn *conn, const struct frame *f)
+{
+    struct client_link *c = arg;
+
+    (void)conn;
+    if (!c->greeted)
+        on_hello(c, f);
+    else if (f->type == FRAME_STAGE)
+        on_stage(c, f);
+    else if (f->type == FRAME_FAILED)
+        on_failed(c, f);
+    else if (f->type == FRAME_READY)
+        c->ready = true;
+    else if (f->stream != 0)
+        guest_frame(c->guest, f);
+    if (c->ready || c->failed)
+        loop_quit(c->task->loop);
+}
+
+static void on_closed(void *arg, struct conn *conn, const char *why)
+{
+    struct client_link *c = arg;
+
+    (void)conn;
+    c->closed = true;
+    if (!c->failed)
+        err_set(&c->failure, "%s", why ? why : "the VM was stopped");
+    if (c->guest)
+        guest_lost(c->guest, err_msg(&c->failure));
+    loop_quit(c->task->loop);
+}
+
+static struct client_link *link_new(struct task_env *t, int sock)
+{
+    struct client_link *c = mem_zalloc(1, sizeof(*c));
+    struct conn_events ev = {.frame = on_frame, .closed = on_closed, .arg = c};
+
+    *c = (struct client_link){.task = t, .supervisor = CHILD_INIT};
+    c->conn = conn_new(t->loop, sock, true, &ev);
+    c->guest = guest_new(t->loop, c->conn);
+    return c;
+}
+
+struct client_link *client_create(struct task_env *t, struct stages *stages,
+                                  const struct vm_order *order, struct err *e)
+{
+    struct client_link *c;
+    struct child supervisor;
+    int sock;
+
+    if (supervisor_start(order, &supervisor, &sock, e) < 0)
+        return NULL;
+    c = link_new(t, sock);
+    c->supervisor = supervisor;
+    c->stages = stages;
+    return c;
+}
+
+struct client_link *client_attach(struct task_env *t, const struct paths *p, const char *id,
+                                  struct err *e)
+{
+    auto_free char *path = paths_vm(p, id, PATHS_VM_SOCK);
+    int sock = sock_connect(path, e);
+
+    return sock < 0 ? NULL : link_new(t, sock);
+}
+
+/* Copies why the VM is gone into e. */
+static int explain(struct client_link *c, struct err *e)
+{
+    err_set(e, "%s", err_msg(&c->failure));
+    if (c->failure.advice)
+        err_advise(e, "%s", c->failure.advice);
+    err_detail(e, mem_strdup(c->failure.detail));
+    return err_exit(e, c->failure.exit_code);
+}
+
+int client_wait_ready(struct client_link *c, struct err *e)
+{
+    while (!c->ready && !c->failed && !c->closed && !c->task->interrupted)
+        loop_run(c->task->loop);
+    if (task_check(c->task, e) < 0)
+        return -1;
+    return c->ready && !c->failed && !c->closed ? 0 : explain(c, e);
+}
+
+bool client_is_creator(const struct client_link *c)
+{
+    return c->supervisor.pid > 0;
+}
+
+struct guest *client_guest(struct client_link *c)
+{
+    return c->guest;
+}
+
+int client_lend_tty(struct client_link *c, int fd, const struct termios *saved, struct err *e)
+{
+    uint8_t header[FRAME_HEADER];
+
+    if (c->closed)
+        return 0;
+    if (fd < 0) {
+        conn_send(c->conn, FRAME_TTY, 0, 0, NULL, 0);
+        conn_flush(c->conn, STOP_GRACE_MS);
+        return 0;
+    }
+    conn_flush(c->conn, STOP_GRACE_MS);
+    if (conn_queued(c->conn) > 0)
+        return err_set(e, "the VM's supervisor does not read what it is sent");
+    frame_encode_header(header, FRAME_TTY, 0, 0, sizeof(*saved));
+    /* The descriptor rides on the frame's first byte. */
+    if (sock_send_fd(conn_fd(c->conn), header[0], fd, e) < 0)
+        return -1;
+    conn_send_rest(c->conn, header + 1, sizeof(header) - 1);
+    conn_send_rest(c->conn, saved, sizeof(*saved));
+    return 0;
+}
+
+static void on_stop_deadline(void *arg)
+{
+    struct client_link *c = arg;
+
+    c->stop_timer = NULL;
+    c->closed = c->late = true;
+    loop_quit(c->task->loop);
+}
+
+int client_stop(struct client_link *c, struct err *e)
+{
+    bool failed_before = c->failed;
+
+    if (!c->closed) {
+        conn_send(c->conn, FRAME_STOP_VM, 0, 0, NULL, 0);
+        c->stop_timer = loop_timer(c->task->loop, STOP_MS, on_stop_deadline, c);
+        while (!c->closed)
+            loop_run(c->task->loop);
+    }
+    if (c->supervisor.pid > 0 && !c->late && (c->stop_timer || c->failed))
+        spawn_reap(&c->supervisor, NULL, NULL);
+    spawn_kill(&c->supervisor, 0); /* only one that did not end in time is left by now */
+    loop_untimer(steal_ptr(&c->stop_timer));
+    if (!c->stopped && !c->failed)
+        return err_set(e,
+                       "the VM's supervisor ended unexpectedly; the VM's last writes may be lost");
+    return c->failed && !failed_before ? explain(c, e) : 0;
+}
+
+void client_free(struct client_link *c)
+{
+    if (!c)
+        return;
+    guest_free(c->guest);
+    conn_free(c->conn);
+    close_fd(&c->supervisor.pidfd);
+    err_clear(&c->failure);
+    free(c);
+}

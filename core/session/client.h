@@ -1,0 +1,35 @@
+/* A client of a supervisor: the process that a user started. */
+#ifndef AGENTVM_SESSION_CLIENT_H
+#define AGENTVM_SESSION_CLIENT_H
+
+#include <stdbool.h>
+#include <termios.h>
+
+#include "guest/exec.h"
+#include "proc/task.h"
+#include "session/stage.h"
+#include "session/supervisor.h"
+
+struct client_link;
+
+/* Starts a VM and links to its supervisor as its creator. */
+struct client_link *client_create(struct task_env *t, struct stages *stages,
+                                  const struct vm_order *order, struct err *e);
+/* Links to a VM that runs. */
+struct client_link *client_attach(struct task_env *t, const struct paths *p, const char *id,
+                                  struct err *e);
+/* Waits until the VM takes requests. */
+int client_wait_ready(struct client_link *c, struct err *e);
+/* Whether the VM was created by this link, and its life hangs on it. */
+bool client_is_creator(const struct client_link *c);
+/* For requests; valid until the link is freed. */
+struct guest *client_guest(struct client_link *c);
+/* Tells the supervisor that the terminal behind fd is raw now and how to restore it, in case this
+ * process is killed; fd -1: it is restored. */
+int client_lend_tty(struct client_link *c, int fd, const struct termios *saved, struct err *e);
+/* Ends the VM and waits until nothing of it is left. */
+int client_stop(struct client_link *c, struct err *e);
+/* Ends the link; a creator's VM ends too, without waiting. NULL is allowed. */
+void client_free(struct client_link *c);
+
+#endif

@@ -1,0 +1,244 @@
+/* What the commands run, exec, shell and setup do. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "session/provision.h"
+#include "session/session.h"
+#include "session/vms.h"
+
+/* Where runtime scripts lie in the guest, and where their environment goes. */
+#define GUEST_RUNTIME_DIR "/run/agentvm/session"
+#define GUEST_ENV_FILE GUEST_RUNTIME_DIR "/environment"
+
+/* Runs a script in this shell, so that what it exports can be kept; whatever way it ends, its
+ * failure is the shell's.  $1 is the script, $2 the file for the environment. */
+#define RUNTIME_WRAPPER                                                             \
+    "trap 'rc=$?; [ $rc -ne 0 ] || env -0 > \"$agentvm_env_out\"; exit $rc' EXIT\n" \
+    "agentvm_env_out=$2\n"                                                          \
+    ". \"$1\"\n"
+
+enum { SCRIPT_MAX = 1 << 20 };
+
+/* Plans of one start. */
+struct launch {
+    struct plan auth, launch;
+};
+
+static void launch_free(struct launch *l)
+{
+    plan_free(&l->auth);
+    plan_free(&l->launch);
+}
+
+static void add_environment(const struct plan *p, bool secrets, struct strv *env)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct plan_step *step = &p->steps[i];
+
+        if (step->op == PLAN_ENV || (secrets && step->op == PLAN_SECRET_ENV))
+            strv_setenv(env, step->name, step->data.data ? step->data.data : "");
+    }
+}
+
+/* Everything that a session's programs get; secrets only for the agent itself. */
+static void build_environment(struct session *s, const struct launch *l, bool secrets,
+                              struct strv *env)
+{
+    add_environment(&l->auth, secrets, env);
+    add_environment(&l->launch, secrets, env);
+    session_environment(s, env);
+}
+
+static int run_script(struct session *s, const char *name, const struct buf *text,
+                      const struct strv *env, struct err *e)
+{
+    auto_free char *path = mem_printf(GUEST_RUNTIME_DIR "/%s", name);
+    char *const argv[] = {"bash",         "-c", RUNTIME_WRAPPER, "agentvm-runtime", path,
+                          GUEST_ENV_FILE, NULL};
+    struct guest_program program = {.argv = argv,
+                                    .env = env->v,
+                                    .env_file = GUEST_ENV_FILE,
+                                    .cwd = s->project,
+                                    .user = s->user.name};
+    struct guest_stdio io = {-1, STDERR_FILENO, STDERR_FILENO, false};
+    struct exit_status status;
+
+    if (guest_put(client_guest(s->link), path, 0600, s->user.name, text->data, text->len, e) < 0) {
+        task_check(&s->task, e);
+        return -1;
+    }
+    if (session_program(s, &program, &io, &status, e) < 0)
+        err_prefix(e, "%s", name);
+    else if (exit_status_code(status) != 0)
+        err_set(e, "%s failed with exit code %d; its output is above", name,
+                exit_status_code(status));
+    return e->msg ? -1 : task_check(&s->task, e);
+}
+
+/* The user's runtime.sh, then the project's; both in the project's folder, as the user. */
+static int run_runtime(struct session *s, const struct launch *l, struct err *e)
+{
+    auto_free char *path = mem_printf("%s/" PATHS_USER_RUNTIME, s->paths.config);
+    auto_strv struct strv env = STRV_INIT;
+    auto_buf struct buf text = BUF_INIT;
+    int rc = file_read_at(AT_FDCWD, path, SCRIPT_MAX, &text, e);
+
+    if (rc < 0)
+        return -1;
+    if (guest_put(client_guest(s->link), GUEST_ENV_FILE, 0600, s->user.name, "", 0, e) < 0) {
+        task_check(&s->task, e);
+        return -1;
+    }
+    build_environment(s, l, false, &env);
+    if (rc == 0 && run_script(s, PATHS_USER_RUNTIME, &text, &env, e) < 0)
+        return -1;
+    if (!s->project_runtime.present)
+        return 0;
+    return run_script(s, PATHS_PROJECT_RUNTIME, &s->project_runtime.bytes, &env, e);
+}
+
+static const struct plan_step *find_exec(const struct plan *p)
+{
+    const struct plan_step *step = NULL;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (p->steps[i].op == PLAN_EXEC)
+            step = &p->steps[i];
+    return step;
+}
+
+static int start_agent(struct session *s, const struct launch *l, struct err *e)
+{
+    const struct plan_step *exec = find_exec(&l->launch);
+    auto_strv struct strv env = STRV_INIT;
+    struct guest_program program = {
+        .env_file = GUEST_ENV_FILE, .cwd = s->project, .user = s->user.name};
+
+    if (!exec)
+        return err_set(e, "plugin %s starts nothing", s->agent.name);
+    if (provision_files(s, &l->auth, e) < 0 || provision_files(s, &l->launch, e) < 0 ||
+        run_runtime(s, l, e) < 0)
+        return -1;
+    build_environment(s, l, true, &env);
+    program.argv = exec->argv.v;
+    program.env = env.v;
+    return session_exec(s, &program, e);
+}
+
+/* Starts a VM, runs what body says, ends the VM. */
+static int in_new_vm(struct session *s, int (*body)(struct session *, void *, struct err *),
+                     void *arg, struct err *e)
+{
+    auto_template struct template t = TEMPLATE_INIT;
+    struct err stop = ERR_INIT;
+    int code;
+
+    if (template_prepare(s, &t, e) < 0)
+        return -1;
+    stage_begin(&s->stages, "start", "starting the VM", false);
+    if (session_start_vm(s, &t, NULL, e) < 0)
+        return -1;
+    log_status(NULL);
+    s->stages.name = NULL; /* the supervisor's own stages tell the start's parts */
+    code = body(s, arg, e);
+    stage_begin(&s->stages, "stop", NULL, false);
+    if (session_stop_vm(s, &stop) < 0 && code >= 0) {
+        *e = stop;
+        return -1;
+    }
+    err_clear(&stop);
+    stage_end(&s->stages);
+    return code;
+}
+
+static int agent_body(struct session *s, void *arg, struct err *e)
+{
+    return start_agent(s, arg, e);
+}
+
+int session_run(struct session *s, struct err *e)
+{
+    __attribute__((cleanup(launch_free))) struct launch l = {0};
+
+    if (session_load(s, e) < 0 || session_approve_runtime(s, e) < 0)
+        return -1;
+    /* Before anything slow: a missing credential is told at once. */
+    if (session_plan(s, PLAN_AUTH, &l.auth, e) < 0 ||
+        session_plan(s, PLAN_LAUNCH, &l.launch, e) < 0)
+        return -1;
+    return in_new_vm(s, agent_body, &l, e);
+}
+
+static int command_body(struct session *s, void *arg, struct err *e)
+{
+    auto_strv struct strv env = STRV_INIT;
+    struct guest_program program = {.argv = arg, .cwd = s->project, .user = s->user.name};
+
+    session_environment(s, &env);
+    program.env = env.v;
+    return session_exec(s, &program, e);
+}
+
+/* The VM to attach to: --vm, or the only one of this folder. *id is NULL if a new one is wanted. */
+static int choose_vm(struct session *s, char **id, struct err *e)
+{
+    auto_vm_infos struct vm_infos vms = {0};
+    auto_buf struct buf ids = BUF_INIT;
+
+    *id = NULL;
+    if (s->options.new_vm)
+        return 0;
+    if (vms_list(&s->paths, s->options.vm ? NULL : s->project, &vms, e) < 0)
+        return -1;
+    for (size_t i = 0; i < vms.n; i++) {
+        buf_printf(&ids, " %s", vms.v[i].id);
+        if (!s->options.vm || strcmp(vms.v[i].id, s->options.vm) == 0) {
+            free(*id);
+            *id = mem_strdup(vms.v[i].id);
+        }
+    }
+    if (s->options.vm && !*id)
+        return err_set(e, "no VM %s is running", s->options.vm);
+    if (s->options.vm || vms.n <= 1)
+        return 0;
+    free(steal_ptr(id));
+    err_set(e, "several VMs run for this folder:%s", ids.data);
+    return err_advise(e, "choose one with --vm, or start another with --new");
+}
+
+static int attach(struct session *s, const char *id, char *const *argv, struct err *e)
+{
+    s->link = client_attach(&s->task, &s->paths, id, e);
+    if (!s->link || client_wait_ready(s->link, e) < 0)
+        return -1;
+    return command_body(s, (void *)argv, e);
+}
+
+int session_exec_command(struct session *s, char *const *argv, struct err *e)
+{
+    /* The guest's own choice: the host's shell may not exist there. */
+    char *const shell[] = {"sh", "-c", "exec \"$SHELL\" -l", NULL};
+    auto_free char *id = NULL;
+
+    if (!argv)
+        argv = shell;
+    if (session_load(s, e) < 0 || choose_vm(s, &id, e) < 0)
+        return -1;
+    return id ? attach(s, id, argv, e) : in_new_vm(s, command_body, (void *)argv, e);
+}
+
+int session_setup(struct session *s, struct err *e)
+{
+    auto_template struct template t = TEMPLATE_INIT;
+
+    if (session_load(s, e) < 0 || template_prepare(s, &t, e) < 0)
+        return -1;
+    log_info("agentvm: the template for agent %s is ready", s->agent.name);
+    return 0;
+}

@@ -1,0 +1,180 @@
+#include "session/session.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "proc/tty.h"
+#include "session/vms.h"
+
+enum {
+    ABORT_MS = 5000,    /* between SIGTERM and giving the program up */
+    INTERRUPTS_MAX = 3, /* so many Ctrl-C give it up too */
+};
+
+static void give_up(void *arg)
+{
+    struct session *s = arg;
+
+    s->abort_timer = NULL;
+    if (s->link)
+        guest_abort(client_guest(s->link), "interrupted");
+}
+
+/* A signal for us is one for the program in the guest; where it does not end, we do. */
+static void pass_signal(struct session *s, int signo)
+{
+    guest_signal(client_guest(s->link), signo);
+    s->signals++;
+    s->task.interrupted = signo;
+    if (signo == SIGINT && s->signals < INTERRUPTS_MAX)
+        return;
+    if (s->signals > 1)
+        give_up(s);
+    else if (!s->abort_timer)
+        s->abort_timer = loop_timer(s->task.loop, ABORT_MS, give_up, s);
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct session *s = arg;
+    uint16_t rows, columns;
+
+    if (signo == SIGWINCH) {
+        if (!s->program_runs || !s->tty.raw)
+            return;
+        tty_size(s->tty.fd, &rows, &columns);
+        guest_resize(client_guest(s->link), rows, columns);
+        return;
+    }
+    if (s->program_runs) {
+        pass_signal(s, signo);
+        return;
+    }
+    s->task.interrupted = signo;
+    if (s->link) /* a file on its way, to a guest that may not answer */
+        guest_abort(client_guest(s->link), "interrupted");
+    loop_quit(s->task.loop);
+}
+
+static int find_user(struct session_user *u, struct err *e)
+{
+    struct passwd *p = getpwuid(getuid());
+    struct group *g = getgrgid(getgid());
+
+    if (!p)
+        return err_set(e, "uid %u has no entry in the password database", getuid());
+    *u = (struct session_user){.name = mem_strdup(p->pw_name),
+                               .shell = mem_strdup(p->pw_shell),
+                               .group = mem_strdup(g ? g->gr_name : p->pw_name),
+                               .uid = getuid(),
+                               .gid = getgid()};
+    return 0;
+}
+
+int session_init(struct session *s, const struct session_options *o, struct err *e)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, 0};
+    struct rlimit no_core = {0, 0};
+
+    *s = (struct session){.options = *o, .task = {.loop = loop_new()}};
+    stages_start(&s->stages);
+    signal(SIGPIPE, SIG_IGN);
+    setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold credentials */
+    if (loop_signals(s->task.loop, signals, on_signal, s, e) < 0 || paths_init(&s->paths, e) < 0 ||
+        find_user(&s->user, e) < 0)
+        return -1;
+    s->user.home = mem_strdup(s->paths.home);
+    vms_sweep(&s->paths);
+    return 0;
+}
+
+void session_free(struct session *s)
+{
+    tty_restore(&s->tty);
+    client_free(s->link);
+    for (size_t i = 0; i < s->ntools; i++)
+        plugin_free(&s->tools[i]);
+    free(s->tools);
+    plugin_free(&s->agent);
+    profile_free(&s->profile);
+    trust_file_free(&s->project_ini);
+    trust_file_free(&s->project_runtime);
+    free(s->project);
+    free(s->user.name);
+    free(s->user.group);
+    free(s->user.home);
+    free(s->user.shell);
+    paths_free(&s->paths);
+    loop_free(s->task.loop);
+}
+
+bool session_has_tty(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
+void session_environment(struct session *s, struct strv *env)
+{
+    static const char *const terminal[] = {"TERM", "COLORTERM"};
+
+    for (size_t i = 0; session_has_tty() && i < ARRAY_LEN(terminal); i++)
+        if (getenv(terminal[i]))
+            strv_setenv(env, terminal[i], getenv(terminal[i]));
+    strv_push_all(env, s->profile.env.v);
+}
+
+int session_program(struct session *s, const struct guest_program *p, const struct guest_stdio *io,
+                    struct exit_status *status, struct err *e)
+{
+    int rc;
+
+    s->program_runs = true;
+    s->signals = 0;
+    rc = guest_exec(client_guest(s->link), p, io, status, e);
+    s->program_runs = false;
+    loop_untimer(steal_ptr(&s->abort_timer));
+    return rc;
+}
+
+static int run_on_terminal(struct session *s, const struct guest_program *p,
+                           struct exit_status *status, struct err *e)
+{
+    struct guest_stdio io = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, session_has_tty()};
+    int rc;
+
+    if (io.tty) {
+        if (tty_raw(&s->tty, STDIN_FILENO, e) < 0)
+            return -1;
+        client_lend_tty(s->link, STDIN_FILENO, &s->tty.saved, NULL);
+    }
+    rc = session_program(s, p, &io, status, e);
+    if (io.tty) {
+        tty_restore(&s->tty);
+        client_lend_tty(s->link, -1, NULL, NULL);
+    }
+    return rc;
+}
+
+int session_exec(struct session *s, const struct guest_program *p, struct err *e)
+{
+    struct exit_status status;
+    int rc;
+
+    if (task_check(&s->task, e) < 0)
+        return -1;
+    stage_begin(&s->stages, "program", NULL, false);
+    rc = run_on_terminal(s, p, &status, e);
+    stage_end(&s->stages);
+    if (rc == 0)
+        return exit_status_code(status);
+    if (s->signals > 0)
+        err_exit(e, EXIT_SIGNAL_BASE + s->task.interrupted);
+    return -1;
+}

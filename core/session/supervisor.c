@@ -1,0 +1,339 @@
+/* Theory of operation
+ *
+ *   STARTING --engine up--> BOOTING --guestd's hello--> PERSONALIZING --done--> RUNNING
+ *       any of them --client gone, stop asked, signal, failure--> FLUSHING --> STOPPING --> end
+ *
+ * The creator's connection is the VM's lifeline.  FLUSHING asks guestd to bring what was written to
+ * the shares home, with a deadline; STOPPING ends the engine.  The process leaves when the engine
+ * has ended; the engine dies with the process whatever happens (parent death signal), and the
+ * disk that is thrown away has no name as soon as the engine has opened it. */
+#include "session/supervisor_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "proc/sock.h"
+#include "session/vms.h"
+#include "vm/qcow2.h"
+
+enum {
+    FLUSH_MS = 10000,   /* a share's dirty pages reach the host's page cache in less */
+    FREEZE_MS = 120000, /* a template's whole disk, on a slow host disk */
+    LOST_MS = 2000,
+    CONSOLE_TAIL = 16384,
+    CONSOLE_LINES = 15,
+    SHORTEN_MS = 10000, /* an emulated serial port takes some MiB in this time at most */
+    LOG_BYTES_MAX = 4 << 20,
+};
+
+static void on_deadline(void *arg);
+
+void supervisor_deadline(struct supervisor *s, int ms)
+{
+    loop_untimer(s->deadline);
+    s->deadline = loop_timer(s->loop, ms, on_deadline, s);
+}
+
+void supervisor_fail(struct supervisor *s, struct err *why)
+{
+    if (s->state < FLUSHING) {
+        s->failed = true;
+        clients_tell_failure(s, why, NULL);
+        supervisor_stop(s);
+    }
+    err_clear(why);
+}
+
+void supervisor_add_console(struct supervisor *s, struct err *e)
+{
+    auto_buf struct buf log = BUF_INIT;
+
+    file_read_tail(s->console, CONSOLE_TAIL, &log);
+    err_detail(e, str_tail(log.data, log.len, CONSOLE_LINES));
+    err_advise(e, "the whole console is in %s", s->console);
+}
+
+void supervisor_stop_engine(struct supervisor *s)
+{
+    s->state = STOPPING;
+    loop_untimer(steal_ptr(&s->deadline));
+    loop_untimer(steal_ptr(&s->lost));
+    if (s->vm)
+        s->order->driver->stop(s->vm);
+    else
+        loop_quit(s->loop);
+}
+
+void supervisor_stop(struct supervisor *s)
+{
+    bool guest_answers = s->guest && (s->state == RUNNING || s->state == PERSONALIZING);
+    auto_buf struct buf body = BUF_INIT;
+
+    if (s->state >= FLUSHING)
+        return;
+    if (!guest_answers) {
+        supervisor_stop_engine(s);
+        return;
+    }
+    s->state = FLUSHING;
+    supervisor_deadline(s, s->order->template_disk ? FREEZE_MS : FLUSH_MS);
+    guest_shutdown_body(&body, s->order->template_disk != NULL);
+    conn_send_open(s->guest, STREAM_SHUTDOWN, &body);
+}
+
+static void on_deadline(void *arg)
+{
+    struct supervisor *s = arg;
+    struct err why = ERR_INIT;
+
+    s->deadline = NULL;
+    if (s->state == FLUSHING) {
+        s->failed = true;
+        err_set(&why, "the VM did not confirm in time that its last writes are safe");
+        clients_tell_failure(s, &why, NULL);
+        err_clear(&why);
+        supervisor_stop_engine(s);
+        return;
+    }
+    if (s->state == PERSONALIZING)
+        err_set(&why, "the VM booted but did not get ready in time");
+    else
+        err_set(&why, "the VM did not boot within %u s", s->order->boot_timeout);
+    supervisor_add_console(s, &why);
+    supervisor_fail(s, &why);
+}
+
+/* ---- the engine's side ---- */
+
+static void on_vm_started(void *arg)
+{
+    struct supervisor *s = arg;
+
+    if (!s->order->template_disk)
+        unlink(s->overlay); /* open in the engine, gone with it */
+    if (s->state == STARTING)
+        s->state = BOOTING;
+    clients_tell_stage(s, "engine");
+}
+
+void supervisor_guestd_lost(struct supervisor *s)
+{
+    struct err why = ERR_INIT;
+
+    err_set(&why, "the guest daemon ended unexpectedly");
+    supervisor_add_console(s, &why);
+    supervisor_fail(s, &why);
+}
+
+static void on_lost(void *arg)
+{
+    struct supervisor *s = arg;
+
+    s->lost = NULL;
+    relay_free(steal_ptr(&s->relay)); /* nobody is there to be asked for a flush */
+    conn_free(steal_ptr(&s->guest));
+    supervisor_guestd_lost(s);
+}
+
+/* A guest that powers off closes the port too: its engine ends right after, and says so better. */
+static void on_channel_opened(void *arg, bool opened)
+{
+    struct supervisor *s = arg;
+
+    if (opened || s->lost || s->state == STARTING || s->state == BOOTING || s->state >= FLUSHING)
+        return;
+    s->lost = loop_timer(s->loop, LOST_MS, on_lost, s);
+}
+
+/* Whether the engine's end is one that the clients must be told.  A template is only good if the
+ * guest froze its disk and the engine closed it in order. */
+static bool is_bad_end(const struct supervisor *s, const struct err *reason)
+{
+    if (s->failed)
+        return false; /* they know */
+    if (s->order->template_disk)
+        return s->state <= FLUSHING || reason->msg;
+    return s->state < FLUSHING || (s->state == FLUSHING && reason->msg);
+}
+
+static void on_vm_stopped(void *arg, const struct err *reason)
+{
+    struct supervisor *s = arg;
+    struct err why = ERR_INIT;
+
+    if (is_bad_end(s, reason)) {
+        s->failed = true;
+        err_set(&why, "%s", reason->msg ? reason->msg : "the VM was shut down from inside");
+        err_detail(&why, mem_strdup(reason->detail));
+        if (reason->advice)
+            err_advise(&why, "%s", reason->advice);
+        clients_tell_failure(s, &why, NULL);
+        err_clear(&why);
+    }
+    s->state = STOPPING;
+    loop_quit(s->loop);
+}
+
+/* ---- life ---- */
+
+/* The guest may write to its console as much as it likes, but not fill the host's disk: a log that
+ * is too long keeps its end. */
+static void shorten_log(const char *path)
+{
+    auto_close int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+    auto_buf struct buf tail = BUF_INIT;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= LOG_BYTES_MAX)
+        return;
+    file_read_tail(path, CONSOLE_TAIL, &tail);
+    if (ftruncate(fd, 0) == 0)
+        file_write_all(fd, tail.data, tail.len, NULL);
+}
+
+static void shorten_logs(void *arg)
+{
+    struct supervisor *s = arg;
+
+    shorten_log(s->console);
+    shorten_log(s->stderr_log);
+    loop_timer(s->loop, SHORTEN_MS, shorten_logs, s);
+}
+
+static void on_signal(void *arg, int signal)
+{
+    struct supervisor *s = arg;
+    struct err why = ERR_INIT;
+
+    err_set(&why, "the supervisor got signal %d", signal);
+    supervisor_fail(s, &why);
+}
+
+static int make_disk(struct supervisor *s, struct err *e)
+{
+    struct vm_disk *top = &s->config.disks[s->config.ndisks++];
+
+    s->overlay = s->order->template_disk ? mem_strdup(s->order->template_disk)
+                                         : paths_vm_disk(s->order->paths, s->id, PATHS_VM_OVERLAY);
+    *top = (struct vm_disk){s->overlay, "qcow2"};
+    return qcow2_create(AT_FDCWD, s->overlay, s->order->disk_size, e);
+}
+
+static int prepare(struct supervisor *s, struct err *e)
+{
+    const struct paths *p = s->order->paths;
+
+    s->config = s->order->config;
+    s->config.id = s->id;
+    s->sock_path = paths_vm(p, s->id, PATHS_VM_SOCK);
+    s->console = mem_printf("%s/vm-%s.console.log", p->logs, s->id);
+    s->stderr_log = mem_printf("%s/vm-%s.engine.log", p->logs, s->id);
+    s->config.console = s->console;
+    s->config.stderr_log = s->stderr_log;
+    if (make_disk(s, e) < 0)
+        return -1;
+    if (s->order->template_disk)
+        return 0;
+    s->listener = sock_listen(s->sock_path, e);
+    if (s->listener < 0)
+        return -1;
+    clients_listen(s);
+    return 0;
+}
+
+static void start(struct supervisor *s)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
+    struct vm_events vm_ev = {on_vm_started, on_channel_opened, on_vm_stopped, s};
+    struct conn_events guest_ev = {guest_side_frame, guest_side_closed, s};
+    struct err why = ERR_INIT;
+    int channel;
+
+    if (loop_signals(s->loop, signals, on_signal, s, &why) == 0 && prepare(s, &why) == 0)
+        s->vm = s->order->driver->start(&s->config, s->loop, &vm_ev, &channel, &why);
+    if (!s->vm) {
+        supervisor_fail(s, &why);
+        return;
+    }
+    s->guest = conn_new(s->loop, channel, true, &guest_ev);
+    supervisor_deadline(s, (int)s->order->boot_timeout * 1000);
+    loop_timer(s->loop, SHORTEN_MS, shorten_logs, s);
+}
+
+static void release(struct supervisor *s)
+{
+    if (s->vm)
+        s->order->driver->free(s->vm);
+    vms_remove(s->order->paths, s->id);
+    if (!s->failed) {
+        unlink(s->console);
+        unlink(s->stderr_log);
+        clients_tell_stage(s, "stop");
+    }
+    clients_goodbye(s);
+}
+
+struct birth {
+    const struct vm_order *order;
+    char id[9];
+    int sock;
+};
+
+static int supervisor_main(void *arg)
+{
+    const struct birth *birth = arg;
+    struct supervisor s = {.order = birth->order, .listener = -1, .start_us = clock_us()};
+    int null = open("/dev/null", O_RDWR);
+
+    memcpy(s.id, birth->id, sizeof(s.id));
+    for (int fd = 0; fd < 3 && null >= 0; fd++)
+        dup2(null, fd);
+    close_fd(&null);
+    prctl(PR_SET_NAME, "agentvm-vm");
+    signal(SIGPIPE, SIG_IGN);
+    umask(077);
+    s.loop = loop_new();
+    clients_add(&s, birth->sock, true);
+    start(&s);
+    if (s.state != STOPPING || s.vm)
+        loop_run(s.loop);
+    release(&s);
+    return 0;
+}
+
+int supervisor_start(const struct vm_order *order, struct child *child, int *sock, struct err *e)
+{
+    auto_close int lock = -1, mine = -1, theirs = -1;
+    struct birth birth = {.order = order};
+    int keep[8], pair[2];
+    size_t n = 0;
+
+    if (vms_reserve(order->paths, birth.id, &lock, e) < 0)
+        return -1;
+    if (sock_pair(pair, e) < 0) {
+        vms_remove(order->paths, birth.id);
+        return -1;
+    }
+    mine = pair[0];
+    theirs = birth.sock = pair[1];
+    keep[n++] = lock;
+    keep[n++] = theirs;
+    for (size_t i = 0; i < order->nkeep_fds && n < ARRAY_LEN(keep); i++)
+        keep[n++] = order->keep_fds[i];
+    if (spawn_fork(supervisor_main, &birth, keep, n, child, e) < 0) {
+        vms_remove(order->paths, birth.id);
+        return -1;
+    }
+    *sock = steal_fd(&mine);
+    return 0;
+}

@@ -1,0 +1,121 @@
+/* The supervisor's talk with guestd: hello, personalize, flush; and what clients relay. */
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "channel/fields.h"
+#include "session/supervisor_internal.h"
+#include "session/vms.h"
+
+enum { PERSONALIZE_MS = 60000, TEXT_MAX = 512 };
+
+static void personalize(struct supervisor *s)
+{
+    auto_buf struct buf body = BUF_INIT;
+    struct err why = ERR_INIT;
+
+    if (guest_personalize_body(&body, &s->order->identity, &why) < 0) {
+        supervisor_fail(s, &why);
+        return;
+    }
+    clients_tell_stage(s, "boot");
+    s->state = PERSONALIZING;
+    supervisor_deadline(s, PERSONALIZE_MS);
+    conn_send_open(s->guest, STREAM_PERSONALIZE, &body);
+}
+
+static void publish(struct supervisor *s)
+{
+    struct vm_info info = {.id = s->id,
+                           .agent = (char *)s->order->agent,
+                           .project = (char *)s->config.share,
+                           .supervisor = getpid(),
+                           .engine = s->order->driver->pid(s->vm),
+                           .started = time(NULL),
+                           .cpus = s->config.cpus,
+                           .memory = s->config.memory};
+
+    vms_publish(s->order->paths, &info, NULL);
+}
+
+static void become_ready(struct supervisor *s)
+{
+    s->state = RUNNING;
+    loop_untimer(steal_ptr(&s->deadline));
+    s->relay = relay_new(s->guest);
+    if (!s->order->template_disk)
+        publish(s);
+    clients_tell_stage(s, "personalize");
+    clients_tell_ready(s);
+}
+
+/* The end of one of our own requests. */
+static void on_own_stream(struct supervisor *s, const struct frame *f)
+{
+    bool ok = f->type == FRAME_EXIT && f->len == 8 && get_u32(f->payload + 4) == 0;
+    auto_free char *text = f->type == FRAME_ERROR && f->len > 4
+                               ? str_printable((const char *)f->payload + 4,
+                                               f->len - 4 < TEXT_MAX ? f->len - 4 : TEXT_MAX)
+                               : mem_strdup("malformed answer");
+    struct err why = ERR_INIT;
+
+    if (f->type != FRAME_EXIT && f->type != FRAME_ERROR)
+        return;
+    if (f->stream == STREAM_PERSONALIZE && s->state == PERSONALIZING) {
+        if (ok) {
+            become_ready(s);
+            return;
+        }
+        err_set(&why, "the VM could not be made ready: %s", text);
+        supervisor_fail(s, &why);
+    } else if (f->stream == STREAM_SHUTDOWN && s->state == FLUSHING) {
+        if (!ok) {
+            s->failed = true;
+            err_set(&why, "the VM's last writes may be lost: %s", text);
+            clients_tell_failure(s, &why, NULL);
+            err_clear(&why);
+        }
+        supervisor_stop_engine(s);
+    }
+}
+
+void guest_side_frame(void *arg, struct conn *c, const struct frame *f)
+{
+    struct supervisor *s = arg;
+    struct err why = ERR_INIT;
+    char *text = NULL;
+
+    if (s->state <= BOOTING) {
+        if (conn_check_hello(f, "the VM's guest daemon", &text) == 0) {
+            conn_send_hello(c);
+            personalize(s);
+            return;
+        }
+        err_set(&why, "%s", text);
+        err_advise(&why, "agentvm and agentvm-guestd must be of one version; reinstall both");
+        free(text);
+        supervisor_fail(s, &why);
+    } else if (f->type == FRAME_HELLO) {
+        supervisor_guestd_lost(s); /* a new one: the programs' streams went with the old one */
+    } else if (f->stream != 0 && f->stream < RELAY_FIRST_STREAM) {
+        on_own_stream(s, f);
+    } else if (s->relay && !relay_from_guest(s->relay, f) && s->state == RUNNING) {
+        err_set(&why, "the guest broke the channel's protocol (frame type %u)", f->type);
+        supervisor_fail(s, &why);
+    }
+}
+
+void guest_side_closed(void *arg, struct conn *c, const char *text)
+{
+    struct supervisor *s = arg;
+    struct err why = ERR_INIT;
+
+    (void)c;
+    relay_free(steal_ptr(&s->relay)); /* before clients that leave want it to tell the guest */
+    conn_free(steal_ptr(&s->guest));
+    if (!text)
+        return; /* the engine ended: on_vm_stopped knows why */
+    err_set(&why, "the guest broke the channel's protocol: %s", text);
+    supervisor_fail(s, &why);
+}

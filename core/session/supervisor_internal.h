@@ -1,0 +1,78 @@
+/* What the parts of the supervisor share:
+ *
+ *   supervisor.c           its life: states, deadlines, the engine
+ *   supervisor_guest.c     the channel to guestd
+ *   supervisor_clients.c   those who are attached
+ */
+#ifndef AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
+#define AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
+
+#include <termios.h>
+
+#include "channel/conn.h"
+#include "session/relay.h"
+#include "session/supervisor.h"
+
+enum state { STARTING, BOOTING, PERSONALIZING, RUNNING, FLUSHING, STOPPING };
+
+struct client {
+    struct client *next;
+    struct supervisor *sup;
+    struct conn *conn;
+    bool creator, greeted;
+    int tty; /* terminal to rescue when the client is killed, or -1 */
+    struct termios saved;
+};
+
+struct supervisor {
+    const struct vm_order *order;
+    char id[9];
+    struct vm_config config;
+    char *overlay, *console, *stderr_log, *sock_path;
+    struct loop *loop;
+    struct loop_timer *deadline;
+    struct loop_timer *lost; /* guestd closed its port: is the engine ending? */
+    enum state state;
+    struct vm *vm;
+    struct conn *guest;
+    struct relay *relay;
+    struct client *clients;
+    int listener;
+    int64_t start_us;
+    bool failed;
+};
+
+/* Streams of our own. */
+enum {
+    STREAM_PERSONALIZE = 1,
+    STREAM_SHUTDOWN = 2,
+};
+
+/* Ends the VM because of a failure, which the clients are told; takes what why holds. */
+void supervisor_fail(struct supervisor *s, struct err *why);
+/* Ends the VM because the guest daemon is gone. */
+void supervisor_guestd_lost(struct supervisor *s);
+/* Ends the VM in order: flush, then stop the engine. */
+void supervisor_stop(struct supervisor *s);
+/* Stops the engine at once. */
+void supervisor_stop_engine(struct supervisor *s);
+/* (Re)starts the deadline of the present state. */
+void supervisor_deadline(struct supervisor *s, int ms);
+/* Adds the end of the console's log to an error. */
+void supervisor_add_console(struct supervisor *s, struct err *e);
+
+/* supervisor_guest.c: the callbacks of the connection to guestd. */
+void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
+void guest_side_closed(void *arg, struct conn *c, const char *why);
+
+/* supervisor_clients.c */
+void clients_add(struct supervisor *s, int fd, bool creator);
+void clients_listen(struct supervisor *s);
+void clients_tell_stage(struct supervisor *s, const char *name);
+/* but: a client that is not told, or NULL. */
+void clients_tell_failure(struct supervisor *s, const struct err *why, const struct client *but);
+void clients_tell_ready(struct supervisor *s);
+/* Flushes what is on its way to them; their connections end with the process. */
+void clients_goodbye(struct supervisor *s);
+
+#endif

@@ -1,0 +1,43 @@
+/* The VMs of this user, as folders below paths.run; locks tell which are alive. */
+#ifndef AGENTVM_SESSION_VMS_H
+#define AGENTVM_SESSION_VMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/paths.h"
+
+struct vm_info {
+    char *id;
+    char *agent;     /* may be NULL */
+    char *project;   /* may be NULL */
+    int supervisor;  /* pid */
+    int engine;      /* pid */
+    int64_t started; /* seconds since the epoch */
+    unsigned cpus;
+    uint64_t memory; /* bytes */
+};
+
+struct vm_infos {
+    struct vm_info *v;
+    size_t n;
+};
+
+#define auto_vm_infos __attribute__((cleanup(vm_infos_free)))
+
+/* Reserves a new id: its folders and its lock (returned, held by whoever inherits it). */
+int vms_reserve(const struct paths *p, char id[9], int *lock, struct err *e);
+/* Publishes what `agentvm list` shows. */
+int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e);
+/* Removes the folders of a VM. */
+void vms_remove(const struct paths *p, const char *id);
+/* Those that are alive and published; project NULL: all. */
+int vms_list(const struct paths *p, const char *project, struct vm_infos *out, struct err *e);
+void vm_infos_free(struct vm_infos *v);
+/* Removes what dead VMs left behind. */
+void vms_sweep(const struct paths *p);
+/* Whether s has the form of an id: 8 hex digits. */
+bool vms_is_id(const char *s);
+
+#endif

@@ -1,0 +1,188 @@
+#include "vm/accel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/paths.h"
+#include "proc/loop.h"
+#include "proc/spawn.h"
+#include "vm/accel_cache.h"
+#include "vm/qemu.h"
+#include "vm/qemu_version.h"
+
+enum {
+    PROBE_MS = 20000,
+    PROBE_MEMORY = 512 << 20,
+    PROBE_CPUS = 2,
+    CACHE_MAX = 65536,
+    CONSOLE_MAX = 1 << 20, /* a kernel's messages up to process 1 are below 100 KiB */
+};
+
+struct probe {
+    struct loop *loop;
+    struct err why;
+    bool timed_out;
+};
+
+/* Returns whether the device can be used at all; *reason otherwise. */
+static bool device_opens(const char *device, struct buf *reason)
+{
+    auto_close int fd = open(device, O_RDWR | O_CLOEXEC);
+
+    if (fd >= 0)
+        return true;
+    if (errno == ENOENT)
+        buf_printf(reason,
+                   "there is no %s: the CPU's virtualization is switched off in the firmware, not "
+                   "passed on to this virtual machine, or its kernel module is not loaded",
+                   device);
+    else if (errno == EACCES)
+        buf_printf(reason,
+                   "no permission for %s: add yourself to group kvm (sudo usermod -aG kvm "
+                   "\"$USER\") and log in again",
+                   device);
+    else
+        buf_printf(reason, "%s cannot be opened: %s", device, strerror(errno));
+    return false;
+}
+
+static void on_stopped(void *arg, const struct err *why)
+{
+    struct probe *p = arg;
+
+    if (why->msg)
+        err_set(&p->why, "%s", why->msg);
+    loop_quit(p->loop);
+}
+
+static void on_deadline(void *arg)
+{
+    struct probe *p = arg;
+
+    p->timed_out = true;
+    loop_quit(p->loop);
+}
+
+static bool answered(const char *console)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    return file_read_at(AT_FDCWD, console, CONSOLE_MAX, &text, NULL) == 0 && text.data &&
+           memmem(text.data, text.len, ACCEL_PROBE_MARK, strlen(ACCEL_PROBE_MARK));
+}
+
+/* Boots with KVM until the machine ends or the deadline passes; p->why says what went wrong. */
+static int boot(const struct accel_request *r, const char *console, struct probe *p, struct err *e)
+{
+    auto_free char *log = mem_printf("%s/%s", r->cache, PATHS_ACCEL_LOG);
+    struct vm_config config = {
+        .id = "probe",
+        .kernel = r->kernel,
+        .initrd = r->initrd,
+        .cmdline = "console=ttyS0 panic=-1 rdinit=" ACCEL_PROBE_INIT " " ACCEL_PROBE_PARAM,
+        .cpus = PROBE_CPUS,
+        .memory = PROBE_MEMORY,
+        .accel = VM_ACCEL_KVM,
+        .console = console,
+        .stderr_log = log,
+    };
+    struct vm_events ev = {.stopped = on_stopped, .arg = p};
+    auto_close int channel = -1;
+    struct vm *vm;
+
+    p->loop = loop_new();
+    vm = qemu_driver.start(&config, p->loop, &ev, &channel, e);
+    if (vm) {
+        loop_timer(p->loop, r->deadline_ms > 0 ? r->deadline_ms : PROBE_MS, on_deadline, p);
+        loop_run(p->loop);
+        qemu_driver.free(vm);
+    }
+    loop_free(p->loop);
+    return vm ? 0 : -1;
+}
+
+static int probe(const struct accel_request *r, struct accel_verdict *v, struct err *e)
+{
+    auto_free char *console = mem_printf("%s/%s", r->cache, PATHS_ACCEL_CONSOLE);
+    struct probe p = {0};
+
+    if (boot(r, console, &p, e) < 0)
+        return -1;
+    v->accel = answered(console) ? VM_ACCEL_KVM : VM_ACCEL_TCG;
+    if (v->accel == VM_ACCEL_KVM)
+        v->reason = mem_strdup("");
+    else if (p.timed_out)
+        v->reason = mem_printf("a test boot with KVM gave no sign of life within %d s",
+                               (r->deadline_ms > 0 ? r->deadline_ms : PROBE_MS) / 1000);
+    else
+        v->reason = mem_printf("a test boot with KVM failed: %s",
+                               p.why.msg ? p.why.msg : "it ended before guestd answered");
+    err_clear(&p.why);
+    return 0;
+}
+
+static bool read_cache(int dirfd, const char *key, struct accel_verdict *v)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    return file_read_at(dirfd, PATHS_ACCEL, CACHE_MAX, &text, NULL) == 0 && text.data &&
+           accel_cache_parse(text.data, text.len, key, time(NULL), v);
+}
+
+static void write_cache(int dirfd, const char *key, const struct accel_verdict *v)
+{
+    auto_free char *text = accel_cache_format(v, key, time(NULL));
+    auto_err struct err e = ERR_INIT;
+
+    if (file_write_at(dirfd, PATHS_ACCEL, text, strlen(text), 0600, &e) < 0)
+        log_debug("the accelerator probe's result is not remembered: %s", err_msg(&e));
+}
+
+/* Under a lock, so that two first starts at once probe once. */
+static int probe_once(const struct accel_request *r, int dirfd, const char *key,
+                      struct accel_verdict *v, struct err *e)
+{
+    auto_close int lock = file_lock_at(dirfd, PATHS_ACCEL_LOCK, false, true, e);
+
+    if (lock < 0)
+        return err_prefix(e, "%s", r->cache);
+    if (read_cache(dirfd, key, v))
+        return 0;
+    if (probe(r, v, e) < 0)
+        return -1;
+    write_cache(dirfd, key, v);
+    return 0;
+}
+
+int accel_choose(const struct accel_request *r, enum vm_accel *out, struct buf *reason,
+                 struct err *e)
+{
+    auto_close int dirfd = -1;
+    auto_free char *qemu = NULL;
+    struct accel_verdict v = {0};
+    char key[DIGEST_HEX + 1];
+
+    buf_free(reason);
+    buf_puts(reason, "");
+    *out = VM_ACCEL_TCG;
+    if (!device_opens(r->device ? r->device : "/dev/kvm", reason))
+        return 0;
+    dirfd = open(r->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return err_errno(e, errno, "cannot open folder %s", r->cache);
+    qemu = spawn_find(QEMU_PROGRAM); /* its absence is an error of the probe's start */
+    accel_cache_key(r, qemu, key);
+    if (!read_cache(dirfd, key, &v) && probe_once(r, dirfd, key, &v, e) < 0)
+        return -1;
+    *out = v.accel;
+    buf_puts(reason, v.reason);
+    free(v.reason);
+    return 0;
+}

@@ -1,0 +1,83 @@
+#include "vm/qemu_version.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "proc/spawn.h"
+
+enum { VERSION_TEXT_MAX = 65536, VERSION_TIMEOUT_MS = 10000 };
+
+static int advise_install(struct err *e)
+{
+    return err_advise(e, "install QEMU %d.%d or newer: sudo apt install %s", QEMU_MIN_MAJOR,
+                      QEMU_MIN_MINOR, QEMU_PACKAGE);
+}
+
+int qemu_version_parse(const char *text, struct qemu_info *out, struct err *e)
+{
+    static const char mark[] = "QEMU emulator version ";
+    int n = 0;
+
+    if (str_starts(text, mark))
+        n = sscanf(text + sizeof(mark) - 1, "%4d.%4d.%4d", &out->major, &out->minor, &out->micro);
+    if (n < 2) {
+        auto_free char *line = str_printable(text, strcspn(text, "\n"));
+
+        return err_set(e, "cannot read QEMU's version from \"%.80s\"", line);
+    }
+    return 0;
+}
+
+static int check_version(const struct qemu_info *q, struct err *e)
+{
+    if (q->major > QEMU_MIN_MAJOR || (q->major == QEMU_MIN_MAJOR && q->minor >= QEMU_MIN_MINOR))
+        return 0;
+    err_set(e, "%s is QEMU %d.%d, which is too old: %d.%d is needed", q->path, q->major, q->minor,
+            QEMU_MIN_MAJOR, QEMU_MIN_MINOR);
+    return advise_install(e);
+}
+
+static int ask_version(struct qemu_info *q, struct err *e)
+{
+    char *argv[] = {q->path, (char[]){"--version"}, NULL};
+    auto_buf struct buf text = BUF_INIT, complaint = BUF_INIT;
+    struct exit_status status = {0};
+
+    if (spawn_capture(argv, VERSION_TEXT_MAX, VERSION_TIMEOUT_MS, &text, &complaint, &status, e) <
+        0)
+        return -1;
+    if (exit_status_code(status) != 0) {
+        err_set(e, "%s --version failed with exit code %d", q->path, exit_status_code(status));
+        err_detail(e, str_tail(complaint.data ? complaint.data : "", complaint.len, 5));
+        return advise_install(e);
+    }
+    if (qemu_version_parse(text.data ? text.data : "", q, e) < 0)
+        return err_prefix(e, "%s", q->path);
+    return check_version(q, e);
+}
+
+int qemu_info_find(struct qemu_info *out, struct err *e)
+{
+    *out = QEMU_INFO_INIT;
+    out->path = spawn_find(QEMU_PROGRAM);
+    if (!out->path) {
+        err_set(e, "QEMU is not installed: no %s in PATH", QEMU_PROGRAM);
+        err_exit(e, EXIT_AGENTVM);
+        return advise_install(e);
+    }
+    if (ask_version(out, e) < 0) {
+        qemu_info_free(out);
+        return -1;
+    }
+    return 0;
+}
+
+void qemu_info_free(struct qemu_info *q)
+{
+    free(q->path);
+    *q = QEMU_INFO_INIT;
+}

@@ -1,0 +1,80 @@
+/* A virtual machine, as every driver sees it: plain configuration in, a running machine with a
+ * byte pipe to guestd out.
+ */
+#ifndef AGENTVM_VM_VM_H
+#define AGENTVM_VM_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "proc/loop.h"
+
+enum vm_accel {
+    VM_ACCEL_TCG,
+    VM_ACCEL_KVM,
+};
+
+/* Disks of the chain, bottom first; all but the last are opened read-only. */
+struct vm_disk {
+    const char *path;
+    const char *format; /* "raw" or "qcow2" */
+};
+
+enum { VM_DISKS_MAX = 4 };
+
+/* What to start; strings are borrowed for the life of the machine. */
+struct vm_config {
+    const char *id; /* for process titles and errors */
+    const char *kernel;
+    const char *initrd;
+    const char *cmdline;
+    struct vm_disk disks[VM_DISKS_MAX];
+    size_t ndisks;
+    unsigned cpus;
+    uint64_t memory; /* bytes */
+    enum vm_accel accel;
+    const char *share;      /* host folder attached as 9p with mount tag VM_SHARE_TAG, or NULL */
+    const char *console;    /* file that the serial console is logged to */
+    const char *stderr_log; /* file that the engine's own messages go to */
+};
+
+#define VM_SHARE_TAG "project"
+#define VM_CHANNEL_PORT "org.agentvm.0" /* name of the virtio-serial port */
+
+struct vm;
+
+/* Callbacks, from the loop.  stopped comes once, after the engine's process ended, with the reason
+ * (the engine's last stderr lines in err's detail); the vm may then be freed. */
+struct vm_events {
+    void (*started)(void *arg);                     /* the engine answered: devices are open */
+    void (*channel_opened)(void *arg, bool opened); /* guestd opened or closed its port */
+    void (*stopped)(void *arg, const struct err *why);
+    void *arg;
+};
+
+struct vm_driver {
+    const char *name;
+    /* Whether the engine is installed and new enough; the error says what to install. */
+    int (*check)(struct err *e);
+    /* Starts the machine; *channel gets a connected, non-blocking descriptor of the byte pipe,
+     * owned by the caller. */
+    struct vm *(*start)(const struct vm_config *c, struct loop *l, const struct vm_events *ev,
+                        int *channel, struct err *e);
+    /* Ends the machine: asks the engine to quit, then SIGTERM, then SIGKILL, each with a deadline;
+     * `stopped` comes in the end.  Whoever wants the guest's data safe has asked guestd first. */
+    void (*stop)(struct vm *vm);
+    /* The engine's process. */
+    int (*pid)(const struct vm *vm);
+    /* Frees a stopped machine, or kills one that is not. */
+    void (*free)(struct vm *vm);
+    /* The command line, for -v and agentvm plan. */
+    int (*describe)(const struct vm_config *c, struct strv *argv, struct err *e);
+};
+
+/* Returns the driver of that name, or NULL with an error that lists those that exist. */
+const struct vm_driver *vm_driver_find(const char *name, struct err *e);
+
+#endif

@@ -1,0 +1,22 @@
+/* Neither agent nor tool. */
+#include "agentvm/plugin.h"
+
+static int launch(struct agentvm_host *h)
+{
+    const char *const argv[] = {"true", NULL};
+
+    return agentvm_exec(h, argv);
+}
+
+__attribute__((visibility("default"))) extern const struct agentvm_plugin agentvm_plugin;
+const struct agentvm_plugin agentvm_plugin = {
+    .magic = AGENTVM_PLUGIN_MAGIC,
+    .size = sizeof(struct agentvm_plugin),
+    .abi_major = AGENTVM_ABI_MAJOR,
+    .abi_minor = AGENTVM_ABI_MINOR,
+    .kind = 9,
+    .name = "bad-kind",
+    .version = "1",
+    .summary = "hostile",
+    .launch = launch,
+};

@@ -1,0 +1,22 @@
+/* Not a plugin: the magic number is another. */
+#include "agentvm/plugin.h"
+
+static int launch(struct agentvm_host *h)
+{
+    const char *const argv[] = {"true", NULL};
+
+    return agentvm_exec(h, argv);
+}
+
+__attribute__((visibility("default"))) extern const struct agentvm_plugin agentvm_plugin;
+const struct agentvm_plugin agentvm_plugin = {
+    .magic = 1,
+    .size = sizeof(struct agentvm_plugin),
+    .abi_major = AGENTVM_ABI_MAJOR,
+    .abi_minor = AGENTVM_ABI_MINOR,
+    .kind = AGENTVM_AGENT,
+    .name = "bad-magic",
+    .version = "1",
+    .summary = "hostile",
+    .launch = launch,
+};

@@ -1,0 +1,65 @@
+# The rungs: lint, unit (also under ASan and UBSan), fuzz, fake, vm; tests/run runs them.
+
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_BIN := $(foreach t,$(UNIT),$(BUILD)/tests/$(t))
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libhigh.a $(BUILD)/liblow.a
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+
+unit-bin: $(UNIT_BIN)
+
+# Fuzz targets take libFuzzer's entry point; driver.c replays a corpus and mutates it.
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(foreach t,$(FUZZ),$(BUILD)/tests/$(t))
+
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/driver.o $(BUILD)/libhigh.a $(BUILD)/liblow.a
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+fuzz-bin: $(FUZZ_BIN)
+
+# Plugins that misbehave (test_plugin, test_hook) and those that must not (test_claude).
+TEST_PLUGIN_SO := $(patsubst tests/plugins/%.c,$(BUILD)/tests/plugins/%.so,$(wildcard tests/plugins/*.c))
+
+$(BUILD)/tests/plugins/%.so: tests/plugins/%.c sdk/agentvm/plugin.h Makefile
+	@mkdir -p $(@D)
+	$(plugin_cc) -D_GNU_SOURCE $<
+
+$(BUILD)/tests/test_plugin $(BUILD)/tests/test_hook: | $(TEST_PLUGIN_SO)
+$(BUILD)/tests/test_guestd $(BUILD)/tests/test_guestd_wire: | $(BUILD)/agentvm-guestd
+$(BUILD)/tests/test_claude: | $(BUILD)/plugins/claude.so $(BUILD)/sdk/hello.so
+
+# The SDK's examples are built by the tests, not installed.
+SDK_SO := $(patsubst sdk/example/%.c,$(BUILD)/sdk/%.so,$(wildcard sdk/example/*.c))
+
+# Everything that a rung needs; the sanitized half in a make of its own, as BUILD differs.
+SANITIZED = +$(MAKE) --no-print-directory SANITIZE=1
+check-build: all unit-bin $(SDK_SO)
+	$(SANITIZED) unit-bin fuzz-bin
+
+check: check-build
+	tests/run all
+
+check-lint: all $(SDK_SO)
+	tests/run lint
+check-unit: all unit-bin
+	tests/run unit
+check-asan:
+	$(SANITIZED) unit-bin
+	tests/run asan
+check-fuzz:
+	$(SANITIZED) fuzz-bin
+	tests/run fuzz
+check-fake check-vm: check-%: all $(SDK_SO) $(TEST_PLUGIN_SO)
+	tests/run $*
+
+bench: all $(SDK_SO)
+	tests/bench/run
+
+# One after the other: what deps installs is needed to build.
+demo:
+	$(MAKE) --no-print-directory deps
+	$(MAKE) --no-print-directory all
+	tests/demo/run
+
+.PHONY: unit-bin fuzz-bin check check-build check-lint check-unit check-asan check-fuzz check-fake \
+	check-vm bench demo

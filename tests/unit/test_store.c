@@ -1,0 +1,320 @@
+/* image/store: layers appear whole, are made once, and are swept when their maker dies. */
+#include "paths_fixture.h"
+
+#include <signal.h>
+#include <sys/file.h>
+
+#include "image/store.h"
+#include "proc/spawn.h"
+
+#define KEY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+struct fixture {
+    char *dir;
+    struct paths paths;
+    struct task_env env;
+    int waited;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = mem_zalloc(1, sizeof(*f));
+
+    f->dir = scratch_make();
+    f->paths = paths_make(f->dir);
+    f->env.loop = loop_new();
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    loop_free(f->env.loop);
+    paths_free(&f->paths);
+    scratch_remove(f->dir);
+    free(f);
+    return 0;
+}
+
+static bool exists(const struct fixture *f, const char *name)
+{
+    auto_free char *path = mem_printf("%s/%s", f->paths.layers, name);
+
+    return access(path, F_OK) == 0;
+}
+
+static void put_file(const char *dir, const char *name, const char *text)
+{
+    auto_free char *path = mem_printf("%s/%s", dir, name);
+
+    write_text(path, text);
+}
+
+static int begin(struct fixture *f, struct layer_draft *d, struct err *e)
+{
+    return store_begin(&f->paths, &f->env, KEY, NULL, NULL, d, e);
+}
+
+static void test_life(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_layer struct layer layer = LAYER_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+    auto_free char *path = NULL;
+    auto_free char *text = NULL;
+    size_t fds = count_fds();
+
+    assert_int_equal(store_use(&f->paths, KEY, &layer, &e), 1);
+    assert_int_equal(begin(f, &draft, &e), 0);
+    put_file(draft.dir, "disk", "bytes");
+    assert_false(exists(f, KEY)); /* nothing before it is complete */
+    assert_int_equal(store_use(&f->paths, KEY, &layer, &e), 1);
+    ASSERT_OK(e, store_commit(&draft, "{}", &e));
+    assert_null(draft.dir);
+    assert_false(exists(f, "tmp." KEY));
+    assert_int_equal(begin(f, &draft, &e), 1);
+    ASSERT_OK(e, store_use(&f->paths, KEY, &layer, &e));
+    assert_string_equal(layer.key, KEY);
+    path = layer_file(&layer, "disk");
+    text = read_text(path);
+    assert_string_equal(text, "bytes");
+    layer_release(&layer);
+    layer_release(&layer);
+    assert_int_equal(count_fds(), fds);
+}
+
+static void test_abandon(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+    size_t fds = count_fds();
+
+    assert_int_equal(begin(f, &draft, &e), 0);
+    put_file(draft.dir, "half", "");
+    store_abandon(&draft);
+    store_abandon(&draft);
+    assert_false(exists(f, "tmp." KEY));
+    assert_false(exists(f, KEY));
+    assert_int_equal(count_fds(), fds);
+    assert_int_equal(begin(f, &draft, &e), 0); /* another try is free */
+    store_abandon(&draft);
+}
+
+/* What a killed maker left is neither in the way nor in the next draft. */
+static void test_stale_draft(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_draft struct layer_draft draft = DRAFT_INIT;
+    auto_free char *stale = make_folder(f->paths.layers, "tmp." KEY);
+
+    put_file(stale, "half", "");
+    assert_int_equal(begin(f, &draft, &e), 0);
+    assert_int_equal(count_entries(draft.dir), 0);
+}
+
+static void test_sweep(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_draft struct layer_draft draft = DRAFT_INIT;
+    auto_free char *stale = make_folder(f->paths.layers, "tmp.dead");
+    auto_free char *complete = make_folder(f->paths.layers, "other");
+
+    put_file(stale, "half", "");
+    assert_int_equal(begin(f, &draft, &e), 0);
+    store_sweep(&f->paths);
+    assert_false(exists(f, "tmp.dead"));
+    assert_true(exists(f, "tmp." KEY)); /* is being made */
+    assert_true(exists(f, "other"));
+}
+
+/* Users share a layer; who removes it takes the lock alone. */
+static void test_use_locks(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_layer struct layer one = LAYER_INIT, two = LAYER_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+    auto_free char *lock = mem_printf("%s/" KEY "/lock", f->paths.layers);
+
+    assert_int_equal(begin(f, &draft, &e), 0);
+    ASSERT_OK(e, store_commit(&draft, "{}", &e));
+    ASSERT_OK(e, store_use(&f->paths, KEY, &one, &e));
+    ASSERT_OK(e, store_use(&f->paths, KEY, &two, &e));
+    layer_release(&one);
+    assert_int_equal(file_lock_at(AT_FDCWD, lock, false, false, &e), -1);
+    layer_release(&two);
+    one.lock = file_lock_at(AT_FDCWD, lock, false, false, &e);
+    assert_true(one.lock >= 0);
+}
+
+/* A folder without layer.json is what a removal left: no layer. */
+static void test_half_removed(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_layer struct layer layer = LAYER_INIT;
+    auto_free char *dir = make_folder(f->paths.layers, KEY);
+
+    assert_int_equal(store_use(&f->paths, KEY, &layer, &e), 1);
+    assert_null(e.msg);
+}
+
+/* ---- two processes ---- */
+
+struct maker {
+    struct fixture *f;
+    int started, go;
+    bool commit;
+};
+
+static int make_layer(void *arg)
+{
+    struct maker *m = arg;
+    struct layer_draft draft;
+    char byte;
+
+    if (begin(m->f, &draft, NULL) != 0 || write(m->started, "", 1) != 1 ||
+        read(m->go, &byte, 1) != 1)
+        return 1;
+    if (m->commit)
+        return store_commit(&draft, "{}", NULL) == 0 ? 0 : 1;
+    _exit(0); /* as if killed: the draft stays */
+}
+
+/* A process that has begun the layer and ends when a byte comes through *go. */
+static struct child start_maker(struct fixture *f, bool commit, int *go)
+{
+    auto_err struct err e = ERR_INIT;
+    int started[2], wait[2], keep[2];
+    struct maker m = {.f = f, .commit = commit};
+    struct child c;
+    char byte;
+
+    assert_int_equal(pipe2(started, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(wait, O_CLOEXEC), 0);
+    keep[0] = m.started = started[1];
+    keep[1] = m.go = wait[0];
+    ASSERT_OK(e, spawn_fork(make_layer, &m, keep, 2, &c, &e));
+    close(started[1]);
+    close(wait[0]);
+    assert_int_equal(read(started[0], &byte, 1), 1);
+    close(started[0]);
+    *go = wait[1];
+    return c;
+}
+
+struct waiter {
+    struct fixture *f;
+    int go;
+};
+
+static void on_waiting(void *arg)
+{
+    struct waiter *w = arg;
+
+    w->f->waited++;
+    store_sweep(&w->f->paths); /* must leave the other's draft alone */
+    assert_true(exists(w->f, "tmp." KEY));
+    assert_int_equal(write(w->go, "", 1), 1);
+}
+
+static int begin_waiting(struct fixture *f, bool commit, struct layer_draft *d)
+{
+    auto_err struct err e = ERR_INIT;
+    struct waiter w = {.f = f};
+    struct child c = start_maker(f, commit, &w.go);
+    int rc = store_begin(&f->paths, &f->env, KEY, on_waiting, &w, d, &e);
+
+    assert_int_equal(f->waited, 1);
+    assert_null(e.msg);
+    assert_int_equal(spawn_reap(&c, NULL, NULL), 0);
+    close(w.go);
+    return rc;
+}
+
+static void test_second_finds_it(void **state)
+{
+    struct fixture *f = *state;
+    struct layer_draft draft = DRAFT_INIT;
+
+    assert_int_equal(begin_waiting(f, true, &draft), 1);
+    assert_int_equal(draft.lock, -1);
+    assert_true(exists(f, KEY));
+}
+
+static void test_second_takes_over(void **state)
+{
+    struct fixture *f = *state;
+    auto_draft struct layer_draft draft = DRAFT_INIT;
+
+    assert_int_equal(begin_waiting(f, false, &draft), 0);
+    assert_true(exists(f, "tmp." KEY));
+}
+
+static void interrupt(void *arg)
+{
+    struct fixture *f = arg;
+
+    f->env.interrupted = SIGINT;
+    loop_quit(f->env.loop);
+}
+
+static void test_wait_interrupted(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+    int go;
+    struct child c = start_maker(f, false, &go);
+
+    loop_timer(f->env.loop, 5, interrupt, f);
+    assert_int_equal(begin(f, &draft, &e), -1);
+    assert_int_equal(err_exit_code(&e), 128 + SIGINT);
+    assert_true(exists(f, "tmp." KEY)); /* the maker's */
+    spawn_kill(&c, 0);
+    close(go);
+}
+
+static void test_failures(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+    struct paths gone = {.layers = (char *)"/nonexistent"};
+
+    assert_int_equal(store_begin(&gone, &f->env, KEY, NULL, NULL, &draft, &e), -1);
+    assert_non_null(strstr(e.msg, "/nonexistent"));
+    store_sweep(&gone);
+    assert_int_equal(store_check_space(&f->paths, (uint64_t)1 << 60, "the image", &e), -1);
+    assert_non_null(e.advice);
+    assert_int_equal(begin(f, &draft, &e), 0);
+    assert_int_equal(rmdir(draft.dir), 0);
+    assert_int_equal(store_commit(&draft, "{}", &e), -1);
+    store_abandon(&draft);
+}
+
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(test_life),
+        WITH_FIXTURE(test_abandon),
+        WITH_FIXTURE(test_stale_draft),
+        WITH_FIXTURE(test_sweep),
+        WITH_FIXTURE(test_use_locks),
+        WITH_FIXTURE(test_half_removed),
+        WITH_FIXTURE(test_second_finds_it),
+        WITH_FIXTURE(test_second_takes_over),
+        WITH_FIXTURE(test_wait_interrupted),
+        WITH_FIXTURE(test_failures),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
