@@ -64,6 +64,30 @@ static void test_plain(void **state)
     check_golden("qemu_args_tcg.txt", &c, &debian12);
 }
 
+/* Newer ones emulate each CPU in a thread of its own. */
+static void test_threads(void **state)
+{
+    static const struct {
+        int major, minor;
+        const char *accel;
+    } cases[] = {
+        {7, 2, "tcg,thread=single,tb-size=512"},
+        {8, 0, "tcg,thread=single,tb-size=512"},
+        {8, 1, "tcg,thread=multi,tb-size=512"},
+        {10, 0, "tcg,thread=multi,tb-size=512"},
+    };
+    struct vm_config c = plain();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct qemu_info q = {(char[]){"qemu"}, cases[i].major, cases[i].minor, 0};
+        auto_strv struct strv argv = STRV_INIT;
+
+        assert_int_equal(qemu_args(&c, &q, &argv, NULL), 0);
+        assert_true(strv_has(&argv, cases[i].accel));
+    }
+}
+
 static void test_kvm_without_extras(void **state)
 {
     struct qemu_info newer = {(char[]){"/opt/qemu"}, 11, 1, 0};
@@ -188,9 +212,13 @@ static void test_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),        cmocka_unit_test(test_kvm_without_extras),
-        cmocka_unit_test(test_weird_names),  cmocka_unit_test(test_json_keeps_bytes),
-        cmocka_unit_test(test_machine_type), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_kvm_without_extras),
+        cmocka_unit_test(test_weird_names),
+        cmocka_unit_test(test_json_keeps_bytes),
+        cmocka_unit_test(test_machine_type),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_version),
     };
 
