@@ -20,6 +20,9 @@
  *       CREDIT SIGNAL RESIZE -->
  *       RESET            ------->  (kill what the stream runs)
  *                        <-------  EOF(1) EOF(2) EXIT | ERROR   end of stream
+ *
+ * guestd says HELLO when it starts.  One that was suspended waits, across the machine's being saved
+ * and loaded, for the host's HELLO, and answers it.
  */
 #ifndef AGENTVM_CHANNEL_PROTO_H
 #define AGENTVM_CHANNEL_PROTO_H
@@ -67,6 +70,7 @@ enum open_kind {
     OPEN_PUT,         /* write a file: TAG_PATH TAG_MODE TAG_USER, bytes on lane 0 */
     OPEN_PERSONALIZE, /* make this clone itself: time, entropy, names, mounts */
     OPEN_SHUTDOWN,    /* TAG_FREEZE: flush shares (and freeze the root) before the end */
+    OPEN_SUSPEND,     /* stop every process, be silent until the next HELLO: to be saved */
 };
 
 /* Fields of bodies: u16 tag, u16 zero, u32 length, bytes; numbers are little-endian. */
@@ -96,8 +100,9 @@ enum proto_tag {
     TAG_TEXT,
     TAG_ADVICE,
     TAG_DETAIL,
-    TAG_CODE, /* u32 */
-    TAG_US,   /* u64 microseconds */
+    TAG_CODE,    /* u32 */
+    TAG_US,      /* u64 microseconds */
+    TAG_BOOT_ID, /* UUID, in place of the kernel's, which was saved with the machine */
 };
 
 #endif

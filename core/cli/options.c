@@ -13,6 +13,7 @@ enum option_id {
     ID_ENV,
     ID_TRUST,
     ID_OFFLINE,
+    ID_COLD,
     ID_TIMING,
     ID_VERBOSE,
     ID_QUIET,
@@ -47,6 +48,7 @@ static const struct option {
     {"--trust", 0, NULL, OPT_SESSION, ID_TRUST, NULL, NULL,
      "approve the project's files as they are"},
     {"--offline", 0, NULL, OPT_SESSION, ID_OFFLINE, NULL, NULL, "fail rather than make a template"},
+    {"--cold", 0, NULL, OPT_SESSION, ID_COLD, NULL, NULL, "boot rather than resume the saved VM"},
     {"--timing", 0, "[FILE]", OPT_SESSION, ID_TIMING, NULL, NULL,
      "write stage times as JSON to FILE, or to stderr"},
     {"--new", 0, NULL, OPT_ATTACH, ID_NEW, NULL, NULL,
@@ -145,6 +147,9 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
         break;
     case ID_OFFLINE:
         cli->session.offline = true;
+        break;
+    case ID_COLD:
+        cli->session.cold = true;
         break;
     case ID_TIMING:
         cli->session.timing = value ? value : "-";

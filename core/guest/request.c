@@ -11,6 +11,7 @@
 enum {
     ENTROPY_BYTES = 64, /* twice the kernel's 256-bit generator key */
     MACHINE_ID_BYTES = 16,
+    BOOT_ID_BYTES = 16,
     TIMEZONE_MAX = 256,
 };
 
@@ -73,6 +74,23 @@ static int put_random(struct buf *body, struct err *e)
     return 0;
 }
 
+/* The kernel makes its boot id once, before it is saved; a version 4 UUID. */
+static int put_boot_id(struct buf *body, struct err *e)
+{
+    unsigned char b[BOOT_ID_BYTES];
+    char hex[2 * BOOT_ID_BYTES + 1];
+    auto_free char *id = NULL;
+
+    if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
+        return err_errno(e, errno, "cannot get random bytes");
+    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+    str_hex(hex, b, sizeof(b));
+    id = mem_printf("%.8s-%.4s-%.4s-%.4s-%s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    field_put_str(body, TAG_BOOT_ID, id);
+    return 0;
+}
+
 static void put_mount(struct buf *body, const struct guest_identity *id)
 {
     auto_buf struct buf mount = BUF_INIT;
@@ -86,7 +104,8 @@ static void put_mount(struct buf *body, const struct guest_identity *id)
     field_put(body, TAG_MOUNT, mount.data, mount.len);
 }
 
-int guest_personalize_body(struct buf *body, const struct guest_identity *id, struct err *e)
+int guest_personalize_body(struct buf *body, const struct guest_identity *id, bool resumed,
+                           struct err *e)
 {
     auto_free char *zone = host_timezone();
     auto_free char *alias = mem_printf("%s %s", id->host_address, GUEST_HOST_NAME);
@@ -95,7 +114,7 @@ int guest_personalize_body(struct buf *body, const struct guest_identity *id, st
     clock_gettime(CLOCK_REALTIME, &now);
     field_put_u32(body, TAG_KIND, OPEN_PERSONALIZE);
     field_put_u64(body, TAG_TIME, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
-    if (put_random(body, e) < 0)
+    if (put_random(body, e) < 0 || (resumed && put_boot_id(body, e) < 0))
         return -1;
     field_put_str(body, TAG_HOSTNAME, id->hostname);
     field_put_str(body, TAG_HOST_ALIAS, alias); /* after the host name, which writes the file */
@@ -108,4 +127,9 @@ void guest_shutdown_body(struct buf *body, bool freeze)
 {
     field_put_u32(body, TAG_KIND, OPEN_SHUTDOWN);
     field_put_u32(body, TAG_FREEZE, freeze);
+}
+
+void guest_suspend_body(struct buf *body)
+{
+    field_put_u32(body, TAG_KIND, OPEN_SUSPEND);
 }

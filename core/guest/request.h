@@ -33,9 +33,13 @@ struct guest_identity {
 void guest_exec_body(struct buf *body, const struct guest_program *p, bool tty, uint16_t rows,
                      uint16_t columns);
 void guest_put_body(struct buf *body, const char *path, uint32_t mode, const char *user);
-/* Takes the time, random bytes, a machine id and the time zone from this host, now. */
-int guest_personalize_body(struct buf *body, const struct guest_identity *id, struct err *e);
+/* Takes the time, random bytes, a machine id and the time zone from this host, now.  resumed: the
+ * guest was saved before, so it also gets what a boot would renew. */
+int guest_personalize_body(struct buf *body, const struct guest_identity *id, bool resumed,
+                           struct err *e);
 /* freeze: leave a consistent root file system behind (for a template). */
 void guest_shutdown_body(struct buf *body, bool freeze);
+/* Quiet the guest, so that it can be saved; personalize wakes it up. */
+void guest_suspend_body(struct buf *body);
 
 #endif

@@ -1,6 +1,7 @@
 /* Makes a clone itself, before anything else runs in it: clock, random numbers, names, mounts. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/sysmacros.h>
 #include <linux/random.h>
 #include <stdlib.h>
@@ -59,9 +60,21 @@ static int add_entropy(const struct field *f, struct err *e)
     return 0;
 }
 
-static int write_file(const char *path, const char *text, struct err *e)
+/* In place: nothing else runs yet, no crash is survived, and under emulation a start has no time
+ * for fsync(2), nor for O_TRUNC, behind which ext4 writes a file out when it is closed. */
+int write_in_place(const char *path, const char *text, struct err *e)
 {
-    return file_write_at(AT_FDCWD, path, text, strlen(text), 0644, e);
+    auto_close int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    size_t len = strlen(text);
+    struct stat st;
+
+    if (fd < 0)
+        return err_errno(e, errno, "cannot write %s", path);
+    if (file_write_all(fd, text, len, e) < 0)
+        return err_prefix(e, "%s", path);
+    if (fstat(fd, &st) < 0 || (st.st_size > (off_t)len && ftruncate(fd, (off_t)len) < 0))
+        return err_errno(e, errno, "cannot write %s", path);
+    return 0;
 }
 
 static int set_hostname(const char *name, struct err *e)
@@ -72,9 +85,9 @@ static int set_hostname(const char *name, struct err *e)
 
     if (sethostname(name, strlen(name)) < 0)
         return err_errno(e, errno, "cannot set the host name");
-    if (write_file("/etc/hostname", line, e) < 0)
+    if (write_in_place("/etc/hostname", line, e) < 0)
         return -1;
-    return write_file("/etc/hosts", hosts, e);
+    return write_in_place("/etc/hosts", hosts, e);
 }
 
 static int set_machine_id(const char *id, struct err *e)
@@ -83,7 +96,7 @@ static int set_machine_id(const char *id, struct err *e)
 
     if (strlen(id) != MACHINE_ID_LEN)
         return err_set(e, "malformed machine id");
-    return write_file("/etc/machine-id", line, e);
+    return write_in_place("/etc/machine-id", line, e);
 }
 
 /* "address name": one more line of /etc/hosts. */
@@ -94,13 +107,16 @@ static int add_host_alias(const char *alias, struct err *e)
     if (file_read_at(AT_FDCWD, "/etc/hosts", HOSTS_MAX, &hosts, e) < 0)
         return -1;
     buf_printf(&hosts, "%s\n", alias);
-    return write_file("/etc/hosts", hosts.data, e);
+    return write_in_place("/etc/hosts", hosts.data, e);
 }
 
 static int set_timezone(const char *name, struct err *e)
 {
     auto_free char *target = mem_printf("/usr/share/zoneinfo/%s", name);
+    char now[PATH_MAX] = {0};
 
+    if (readlink("/etc/localtime", now, sizeof(now) - 1) > 0 && strcmp(now, target) == 0)
+        return 0; /* as it was when the machine was saved */
     if (strstr(name, "..") || access(target, R_OK) < 0)
         return 0; /* a zone that the guest does not know leaves it on UTC */
     unlink("/etc/localtime");
@@ -222,6 +238,8 @@ static int apply(struct server *srv, const struct field *f, struct err *e)
         return add_host_alias(text, e);
     case TAG_TIMEZONE:
         return set_timezone(text, e);
+    case TAG_BOOT_ID:
+        return suspend_renew(text, e);
     default:
         return 0;
     }
@@ -230,17 +248,24 @@ static int apply(struct server *srv, const struct field *f, struct err *e)
 void personalize_open(struct stream *s, struct field_reader r)
 {
     auto_err struct err e = ERR_INIT;
+    struct server *srv = s->server;
+    bool in_guest = srv->in_guest, resumed = false;
     struct field f;
 
-    while (!e.msg && field_next(&r, &f))
-        if (s->server->in_guest)
-            apply(s->server, &f, &e);
+    while (!e.msg && field_next(&r, &f)) {
+        resumed = resumed || f.tag == TAG_BOOT_ID;
+        if (in_guest)
+            apply(srv, &f, &e);
+    }
     if (!e.msg && r.malformed)
         err_set(&e, "malformed personalize request");
-    if (!e.msg && s->server->in_guest)
+    if (!e.msg && in_guest && !resumed) /* one that was saved grew before */
         grow_root(&e);
-    if (e.msg)
+    if (e.msg) {
         stream_error(s, &e);
-    else
-        stream_ok(s);
+        return;
+    }
+    stream_ok(s);
+    if (resumed && in_guest)
+        suspend_wake_later(srv);
 }

@@ -76,6 +76,7 @@ static void open_stream(struct stream *s)
         [OPEN_PUT] = put_open,
         [OPEN_PERSONALIZE] = personalize_open,
         [OPEN_SHUTDOWN] = shutdown_open,
+        [OPEN_SUSPEND] = suspend_open,
     };
     auto_buf struct buf body = s->body;
     struct field_reader r = field_reader(body.data, body.len);
@@ -134,8 +135,11 @@ static void on_frame(void *arg, struct conn *c, const struct frame *f)
 
     (void)c;
     switch (f->type) {
-    case FRAME_HELLO:
-        return; /* the host checks ours */
+    case FRAME_HELLO: /* the host checks ours */
+        if (srv->suspended)
+            conn_send_hello(srv->conn);
+        srv->suspended = false;
+        return;
     case FRAME_OPEN_PART:
     case FRAME_OPEN:
         if (f->stream != 0)
@@ -166,6 +170,12 @@ static void on_closed(void *arg, struct conn *c, const char *why)
     (void)c;
     if (why)
         log_warn("connection to the host: %s", why);
+    loop_quit(srv->loop);
+}
+
+void server_give_up(struct server *srv, const struct err *why)
+{
+    log_error("%s", err_msg(why));
     loop_quit(srv->loop);
 }
 

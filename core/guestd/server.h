@@ -6,6 +6,7 @@
  *   transfer.c     files put into the guest
  *   personalize.c  makes a clone itself: time, entropy, names, mounts
  *   shutdown.c     makes the shares safe before the engine is stopped
+ *   suspend.c      makes the guest quiet before it is saved, and wakes it up
  *   user.c         the password database, without NSS (the binary is static)
  */
 #ifndef AGENTVM_GUESTD_SERVER_H
@@ -27,7 +28,9 @@ struct server {
     /* True in a VM.  False when started by a test on a real machine (--fd): then nothing outside
      * the process's own children is changed. */
     bool in_guest;
-    struct strv mounts; /* shares that were mounted, for shutdown */
+    struct strv mounts;      /* shares that were mounted, for shutdown */
+    bool suspended;          /* what runs is stopped, and the next frame is a HELLO */
+    struct loop_timer *wake; /* when it goes on */
 };
 
 /* An open stream.  Its kind embeds this as the first member. */
@@ -59,10 +62,23 @@ void stream_ok(struct stream *s);
  * struct stream; returns it. */
 void *stream_become(struct stream *s, size_t size, const struct stream_ops *ops);
 
+/* Ends guestd, which ends the machine: for a guest that cannot go on. */
+void server_give_up(struct server *srv, const struct err *why);
+
 /* Openers, one per enum open_kind: r stands behind TAG_KIND. They end the stream or become it. */
 void exec_open(struct stream *s, struct field_reader r);
 void put_open(struct stream *s, struct field_reader r);
 void personalize_open(struct stream *s, struct field_reader r);
 void shutdown_open(struct stream *s, struct field_reader r);
+void suspend_open(struct stream *s, struct field_reader r);
+
+/* Replaces a file's content. */
+int write_in_place(const char *path, const char *text, struct err *e);
+/* Writes out and unmounts the shares. */
+int shutdown_mounts(struct server *srv, struct err *e);
+/* Renews what a boot would, in a guest that was saved: the boot id and ssh's host keys. */
+int suspend_renew(const char *boot_id, struct err *e);
+/* Lets the processes that suspend stopped go on, a moment later. */
+void suspend_wake_later(struct server *srv);
 
 #endif

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "guestd/server.h"
 
-static int flush_mounts(struct server *srv, struct err *e)
+int shutdown_mounts(struct server *srv, struct err *e)
 {
     for (size_t i = srv->mounts.n; i-- > 0;) {
         auto_close int fd = open(srv->mounts.v[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -21,6 +21,7 @@ static int flush_mounts(struct server *srv, struct err *e)
             return err_errno(e, errno, "cannot flush %s", srv->mounts.v[i]);
         umount2(srv->mounts.v[i], MNT_DETACH);
     }
+    strv_free(&srv->mounts);
     return 0;
 }
 
@@ -47,7 +48,7 @@ void shutdown_open(struct stream *s, struct field_reader r)
     if (srv->in_guest) {
         if (!freeze)
             kill(-1, SIGKILL); /* nobody writes to a share behind the flush */
-        if (flush_mounts(srv, &e) == 0 && freeze)
+        if (shutdown_mounts(srv, &e) == 0 && freeze)
             freeze_root(&e);
     }
     if (e.msg)

@@ -17,6 +17,11 @@
 #define LOCK_SUFFIX ".lock"
 #define DRAFT_PREFIX "tmp."
 
+enum {
+    JSON_MAX = 65536,
+    SEALED_MAX = 4 << 20, /* a saved state has half of it, and takes 2 ms to read */
+};
+
 static int open_folder(const char *path, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -127,6 +132,62 @@ void store_abandon(struct layer_draft *d)
     free(d->final);
     close_fd(&d->lock);
     *d = DRAFT_INIT;
+}
+
+int store_read(const struct layer *l, struct buf *json, struct err *e)
+{
+    auto_free char *path = layer_file(l, LAYER_JSON);
+    int rc = file_read_at(AT_FDCWD, path, JSON_MAX, json, e);
+
+    return rc > 0 ? err_set(e, "%s is missing", path) : rc;
+}
+
+/* Under the makers' lock, so that nobody makes the same layer meanwhile. */
+void store_discard(const struct paths *p, struct layer *l)
+{
+    auto_free char *name = mem_printf("%s" LOCK_SUFFIX, l->key);
+    auto_free char *gone = mem_printf(DRAFT_PREFIX "%s", l->key);
+    auto_close int dirfd = open_folder(p->layers, NULL);
+    auto_close int lock = dirfd < 0 ? -1 : file_lock_at(dirfd, name, false, true, NULL);
+
+    if (lock >= 0 && file_remove_tree_at(dirfd, gone, NULL) == 0 &&
+        renameat(dirfd, l->key, dirfd, gone) == 0)
+        file_remove_tree_at(dirfd, gone, NULL);
+    layer_release(l);
+}
+
+static int seal_file(struct digest *d, int dirfd, const char *name, struct err *e)
+{
+    auto_close int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    auto_free char *facts = NULL;
+    auto_buf struct buf content = BUF_INIT;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_errno(e, errno, "cannot open %s", name);
+    facts = mem_printf("%lld %llu %lld.%09ld %lld.%09ld", (long long)st.st_size,
+                       (unsigned long long)st.st_ino, (long long)st.st_mtim.tv_sec,
+                       st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    digest_str(d, name, facts);
+    if (st.st_size > SEALED_MAX)
+        return 0;
+    if (file_read_fd(fd, SEALED_MAX, &content, e) < 0)
+        return err_prefix(e, "%s", name);
+    digest_field(d, "content", content.data, content.len);
+    return 0;
+}
+
+int store_seal(const char *dir, const char *const *names, char hex[DIGEST_HEX + 1], struct err *e)
+{
+    auto_close int dirfd = open_folder(dir, e);
+    struct digest *d = dirfd < 0 ? NULL : digest_new();
+    int rc = d ? 0 : -1;
+
+    for (; rc == 0 && *names; names++)
+        rc = seal_file(d, dirfd, *names, e);
+    if (d)
+        digest_final(d, rc == 0 ? hex : NULL);
+    return rc;
 }
 
 /* Removes the draft of key if nobody makes it. */

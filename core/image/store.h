@@ -17,6 +17,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "model/paths.h"
 #include "proc/task.h"
 
@@ -53,6 +54,17 @@ int store_begin(const struct paths *p, struct task_env *t, const char *key,
 int store_commit(struct layer_draft *d, const char *json, struct err *e);
 /* Removes a draft that was not committed; harmless otherwise. */
 void store_abandon(struct layer_draft *d);
+
+/* A layer's layer.json, which the caller frees. */
+int store_read(const struct layer *l, struct buf *json, struct err *e);
+/* Takes a layer that turned out to be broken out of the store; who uses it may go on.  Releases l.
+ */
+void store_discard(const struct paths *p, struct layer *l);
+
+/* The digest of some files of a layer or draft, to tell later whether they were changed: size,
+ * inode and times of each, and the content of small ones.  Nobody can set back a file's time of
+ * status change, so damage by writing shows; a disk that forgets does not. */
+int store_seal(const char *dir, const char *const *names, char hex[DIGEST_HEX + 1], struct err *e);
 
 /* Removes the drafts of makers that are gone. */
 void store_sweep(const struct paths *p);

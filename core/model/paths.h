@@ -58,6 +58,7 @@ void paths_free(struct paths *p);
 #define PATHS_ACCEL_LOCK "accel.lock"
 #define PATHS_ACCEL_CONSOLE "accel.console"
 #define PATHS_ACCEL_LOG "accel.log"
+#define PATHS_QEMU "qemu.version"       /* what QEMU's --version said, and of which binary */
 #define PATHS_INITRD "initrd-%.16s.img" /* below cache; the digest of what it was made of */
 
 /* run/<id>/name, and data/vms/<id>/name for what may be large; the caller frees them.  An id is 8

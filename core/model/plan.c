@@ -21,6 +21,7 @@ static const struct plan_shape shapes[PLAN_OPS] = {
     [PLAN_OFFER_MCP] = {"offer_mcp", PLAN_HAS_NAME | PLAN_HAS_ARGV | PLAN_HAS_ENV, 1 << PLAN_LAUNCH,
                         false, NULL},
     [PLAN_EXEC] = {"exec", PLAN_HAS_ARGV, 1 << PLAN_LAUNCH, false, NULL},
+    [PLAN_WARM] = {"warm", PLAN_HAS_ARGV, 1 << PLAN_PROVISION, false, NULL},
 };
 
 const struct plan_shape *plan_shape(enum plan_op op)

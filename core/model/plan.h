@@ -23,6 +23,7 @@ enum plan_op {
     PLAN_SECRET_FILE, /* path, mode, secret data for the session */
     PLAN_OFFER_MCP,   /* name, argv, env: an MCP server that a tool offers to the agent */
     PLAN_EXEC,        /* argv: what launch starts; exactly one, last */
+    PLAN_WARM,        /* argv: a command run before the booted VM is saved */
 };
 
 /* Who a step acts as in the guest. */
@@ -32,7 +33,7 @@ enum plan_user {
 };
 
 /* Which hook made the plan; each may use some operations only:
- *   provision: package file run; auth: env secret_env secret_file;
+ *   provision: package file run warm; auth: env secret_env secret_file;
  *   launch: env file exec (agents), env file offer_mcp (tools). */
 enum plan_phase {
     PLAN_PROVISION,
@@ -83,6 +84,8 @@ int plan_check_step(const struct plan_step *s, struct err *e);
 /* The document; secrets are left out ("secret": true stands for the value).  Bytes that are not
  * UTF-8 travel as base64 in "data_base64".  Stable: the same plan gives the same bytes. */
 char *plan_to_json(const struct plan *p);
+/* The document of the steps that have this operation, or of those that have another. */
+char *plan_part_to_json(const struct plan *p, enum plan_op op, bool others);
 /* With secrets in it, for the pipe between the hook's process and the core; never stored. */
 char *plan_to_private_json(const struct plan *p);
 /* Parses plan_to_private_json's output (bounded, hostile: it came from a plugin's process). */

@@ -123,29 +123,52 @@ static cJSON *step_item(const struct plan_step *s, bool with_secrets)
     return o;
 }
 
-static char *print_plan(const struct plan *p, bool private)
+/* An empty document; *steps is its list. */
+static cJSON *new_document(cJSON **steps)
 {
     cJSON *document = cJSON_CreateObject();
-    cJSON *steps = cJSON_AddArrayToObject(document, "steps");
-    char *printed, *text;
 
-    for (size_t i = 0; i < p->n; i++)
-        cJSON_AddItemToArray(steps, step_item(&p->steps[i], private));
-    printed = private ? cJSON_PrintUnformatted(document) : cJSON_Print(document);
+    *steps = cJSON_AddArrayToObject(document, "steps");
+    return document;
+}
+
+/* Frees the document. */
+static char *print_document(cJSON *document, bool formatted)
+{
+    char *printed = formatted ? cJSON_Print(document) : cJSON_PrintUnformatted(document);
+    char *text = mem_strdup(printed);
+
     cJSON_Delete(document);
-    text = mem_strdup(printed);
     cJSON_free(printed);
     return text;
 }
 
 char *plan_to_json(const struct plan *p)
 {
-    return print_plan(p, false);
+    cJSON *steps, *document = new_document(&steps);
+
+    for (size_t i = 0; i < p->n; i++)
+        cJSON_AddItemToArray(steps, step_item(&p->steps[i], false));
+    return print_document(document, true);
+}
+
+char *plan_part_to_json(const struct plan *p, enum plan_op op, bool others)
+{
+    cJSON *steps, *document = new_document(&steps);
+
+    for (size_t i = 0; i < p->n; i++)
+        if ((p->steps[i].op == op) != others)
+            cJSON_AddItemToArray(steps, step_item(&p->steps[i], false));
+    return print_document(document, true);
 }
 
 char *plan_to_private_json(const struct plan *p)
 {
-    return print_plan(p, true);
+    cJSON *steps, *document = new_document(&steps);
+
+    for (size_t i = 0; i < p->n; i++)
+        cJSON_AddItemToArray(steps, step_item(&p->steps[i], true));
+    return print_document(document, false);
 }
 
 /* ---- in ------------------------------------------------------------------------------------- */

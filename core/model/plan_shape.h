@@ -24,7 +24,7 @@ struct plan_shape {
     const char *data; /* what the document calls data */
 };
 
-enum { PLAN_OPS = PLAN_EXEC + 1 };
+enum { PLAN_OPS = PLAN_WARM + 1 };
 
 const struct plan_shape *plan_shape(enum plan_op op);
 

@@ -167,6 +167,15 @@ static int service_run(struct agentvm_host *services, const char *label, const c
     return copy_strings(services, s, &s->argv, argv) < 0 ? -1 : finish(services, s);
 }
 
+static int service_warm(struct agentvm_host *services, const char *const *argv)
+{
+    struct plan_step *s = begin(services, PLAN_WARM, 1 << PLAN_PROVISION);
+
+    if (!s)
+        return -1;
+    return copy_strings(services, s, &s->argv, argv) < 0 ? -1 : finish(services, s);
+}
+
 static int add_variable(struct agentvm_host *services, struct plan_step *s, const char *name,
                         const char *value)
 {
@@ -248,6 +257,7 @@ void host_init(struct host *h, const struct plugin *pl, enum plan_phase phase,
         .secret_file = service_secret_file,
         .offer_mcp = service_offer_mcp,
         .exec = service_exec,
+        .warm = service_warm,
     };
     host_init_read(&h->services);
 }

@@ -16,7 +16,8 @@ struct client_link {
     struct guest *guest;
     struct child supervisor;
     bool greeted, ready, closed, failed, late;
-    bool stopped; /* the supervisor said that the VM ended in order */
+    bool makes_template; /* nobody misses what it has not made yet */
+    bool stopped;        /* the supervisor said that the VM ended in order */
     struct err failure;
     struct loop_timer *stop_timer;
     int64_t last_us; /* the supervisor's clock at the end of the last stage */
@@ -39,7 +40,7 @@ static void on_hello(struct client_link *c, const struct frame *f)
 
 static const char *static_name(const char *name)
 {
-    static const char *const names[] = {"engine", "boot", "personalize", "stop"};
+    static const char *const names[] = {"engine", "boot", "resume", "personalize", "stop"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(names[i], name) == 0)
@@ -154,6 +155,7 @@ struct client_link *client_create(struct task_env *t, struct stages *stages,
     c = link_new(t, sock);
     c->supervisor = supervisor;
     c->stages = stages;
+    c->makes_template = order->template_disk != NULL;
     return c;
 }
 
@@ -227,20 +229,33 @@ static void on_stop_deadline(void *arg)
     loop_quit(c->task->loop);
 }
 
+/* Waits for the end of a VM that was asked to stop.  A signal cuts short what only makes a
+ * template: its supervisor ends as soon as the link does. */
+static void wait_stopped(struct client_link *c)
+{
+    c->stop_timer = loop_timer(c->task->loop, STOP_MS, on_stop_deadline, c);
+    while (!c->closed && !(c->makes_template && c->task->interrupted))
+        loop_run(c->task->loop);
+    if (c->closed)
+        return;
+    conn_free(steal_ptr(&c->conn));
+    c->closed = true;
+}
+
 int client_stop(struct client_link *c, struct err *e)
 {
     bool failed_before = c->failed;
 
     if (!c->closed) {
         conn_send(c->conn, FRAME_STOP_VM, 0, 0, NULL, 0);
-        c->stop_timer = loop_timer(c->task->loop, STOP_MS, on_stop_deadline, c);
-        while (!c->closed)
-            loop_run(c->task->loop);
+        wait_stopped(c);
     }
     if (c->supervisor.pid > 0 && !c->late && (c->stop_timer || c->failed))
         spawn_reap(&c->supervisor, NULL, NULL);
     spawn_kill(&c->supervisor, 0); /* only one that did not end in time is left by now */
     loop_untimer(steal_ptr(&c->stop_timer));
+    if (c->makes_template && task_check(c->task, e) < 0)
+        return -1;
     if (!c->stopped && !c->failed)
         return err_set(e,
                        "the VM's supervisor ended unexpectedly; the VM's last writes may be lost");

@@ -43,29 +43,65 @@ static char *make_hostname(const char *project)
     return buf_steal(&b);
 }
 
-static void plan_disks(const struct template *t, struct machine *m)
+static void add_disk(struct machine *m, const char *path, const char *format, const struct layer *l)
 {
     struct vm_config *c = &m->order.config;
 
-    m->rootfs = layer_file(&t->base, BASE_ROOTFS);
-    c->disks[c->ndisks++] = (struct vm_disk){m->rootfs, "raw"};
-    m->locks[m->order.nkeep_fds++] = t->base.lock;
-    if (!t->provisioned.dir)
-        return;
-    m->disk = layer_file(&t->provisioned, TEMPLATE_DISK);
-    c->disks[c->ndisks++] = (struct vm_disk){m->disk, "qcow2"};
-    m->locks[m->order.nkeep_fds++] = t->provisioned.lock;
+    c->disks[c->ndisks++] = (struct vm_disk){path, format};
+    m->locks[m->order.nkeep_fds++] = l->lock;
 }
 
-void machine_plan(struct session *s, const struct template *t, const char *template_disk,
-                  struct machine *out)
+static void plan_disks(const struct template *t, enum machine_purpose purpose, struct machine *m)
+{
+    m->rootfs = layer_file(&t->base, BASE_ROOTFS);
+    add_disk(m, m->rootfs, "raw", &t->base);
+    if (t->provisioned.dir) {
+        m->disk = layer_file(&t->provisioned, TEMPLATE_DISK);
+        add_disk(m, m->disk, "qcow2", &t->provisioned);
+    }
+    if (purpose == MACHINE_RESUME) {
+        m->warm_disk = layer_file(&t->warm, TEMPLATE_DISK);
+        add_disk(m, m->warm_disk, "qcow2", &t->warm);
+    }
+}
+
+/* Files that the machine is saved to, or goes on from. */
+static void plan_state(const struct template *t, enum machine_purpose purpose, const char *dir,
+                       struct machine *m)
+{
+    struct vm_order *o = &m->order;
+
+    if (dir) {
+        m->template_disk = mem_printf("%s/" TEMPLATE_DISK, dir);
+        o->template_disk = m->template_disk;
+    }
+    if (purpose == MACHINE_SAVE) {
+        m->ram = mem_printf("%s/" TEMPLATE_RAM, dir);
+        m->state = mem_printf("%s/" TEMPLATE_STATE, dir);
+        o->template_state = m->state;
+    } else if (purpose == MACHINE_RESUME) {
+        m->ram = layer_file(&t->warm, TEMPLATE_RAM);
+        m->state = layer_file(&t->warm, TEMPLATE_STATE);
+        o->config.state = m->state;
+    }
+    o->config.ram = m->ram;
+}
+
+void machine_plan(struct session *s, const struct template *t, enum machine_purpose purpose,
+                  const char *dir, struct machine *out)
 {
     const struct profile *p = &s->profile;
-    const char *share = template_disk ? NULL : s->project;
+    const char *project = dir ? NULL : s->project;
     unsigned factor = t->accel == VM_ACCEL_TCG ? EMULATION_FACTOR : 1;
 
     *out = (struct machine){.kernel = layer_file(&t->base, BASE_KERNEL),
-                            .hostname = make_hostname(share)};
+                            .hostname = make_hostname(project)};
+    /* A machine that is saved has mounted a folder by then, which it gives up: a session's goes
+     * behind the same device, and the way to mount it is warm. */
+    if (purpose == MACHINE_SAVE) {
+        out->share = mem_strdup(dir);
+        out->share_path = mem_printf("%s/.agentvm-share", s->user.home);
+    }
     out->order = (struct vm_order){
         .paths = &s->paths,
         .driver = s->driver,
@@ -75,19 +111,20 @@ void machine_plan(struct session *s, const struct template *t, const char *templ
                    .cpus = p->cpus,
                    .memory = p->memory,
                    .accel = t->accel,
-                   .share = share},
+                   .share = project ? project : out->share,
+                   .cache = s->paths.cache},
         .identity = {.hostname = out->hostname,
                      .user = s->user.name,
-                     .share_tag = share ? VM_SHARE_TAG : NULL,
-                     .share_path = share,
+                     .share_tag = project || out->share ? VM_SHARE_TAG : NULL,
+                     .share_path = project ? project : out->share_path,
                      .host_address = HOST_ADDRESS},
         .boot_timeout = p->boot_timeout * factor,
         .disk_size = p->disk,
-        .template_disk = template_disk,
         .agent = s->agent.name,
         .keep_fds = out->locks,
     };
-    plan_disks(t, out);
+    plan_disks(t, purpose, out);
+    plan_state(t, purpose, dir, out);
 }
 
 void machine_free(struct machine *m)
@@ -96,6 +133,12 @@ void machine_free(struct machine *m)
     free(m->rootfs);
     free(m->disk);
     free(m->hostname);
+    free(m->warm_disk);
+    free(m->ram);
+    free(m->state);
+    free(m->template_disk);
+    free(m->share);
+    free(m->share_path);
 }
 
 static void show_argv(struct session *s, const struct vm_order *order)
@@ -117,14 +160,14 @@ static void show_argv(struct session *s, const struct vm_order *order)
     log_debug("%s", line.data);
 }
 
-int session_start_vm(struct session *s, const struct template *t, const char *template_disk,
-                     struct err *e)
+int session_start_vm(struct session *s, const struct template *t, enum machine_purpose purpose,
+                     const char *dir, struct err *e)
 {
     auto_machine struct machine m;
 
-    machine_plan(s, t, template_disk, &m);
+    machine_plan(s, t, purpose, dir, &m);
     show_argv(s, &m.order);
-    s->link = client_create(&s->task, template_disk ? NULL : &s->stages, &m.order, e);
+    s->link = client_create(&s->task, dir ? NULL : &s->stages, &m.order, e);
     if (!s->link)
         return -1;
     if (client_wait_ready(s->link, e) == 0)

@@ -28,21 +28,20 @@ int provision_files(struct session *s, const struct plan *p, struct err *e)
     return 0;
 }
 
-static int run_step(struct session *s, const struct plan_step *step, int log, struct err *e)
+int provision_command(struct session *s, const char *name, char *const *argv, const char *user,
+                      int log, struct err *e)
 {
-    struct guest_program program = {
-        .argv = step->argv.v, .env = step->env.v, .user = guest_user(s, step)};
+    struct guest_program program = {.argv = argv, .user = user};
     struct guest_stdio io = {-1, log, log, false};
     struct exit_status status;
 
-    dprintf(log, "agentvm: %s\n", step->name);
+    dprintf(log, "agentvm: %s\n", name);
     if (task_check(&s->task, e) < 0)
         return -1;
     if (session_program(s, &program, &io, &status, e) < 0)
-        err_prefix(e, "step \"%s\" of %s", step->name, step->plugin);
+        err_prefix(e, "step \"%s\"", name);
     else if (exit_status_code(status) != 0)
-        err_set(e, "step \"%s\" of %s failed with exit code %d", step->name, step->plugin,
-                exit_status_code(status));
+        err_set(e, "step \"%s\" failed with exit code %d", name, exit_status_code(status));
     if (s->task.interrupted)
         return task_check(&s->task, e);
     return e->msg ? -1 : 0;
@@ -63,8 +62,9 @@ int provision_run(struct session *s, const struct plan *p, const char *log, stru
         if (p->steps[i].op != PLAN_RUN)
             continue;
         stage_progress(&s->stages, p->steps[i].name, (double)done++ / (double)total);
-        if (run_step(s, &p->steps[i], fd, e) < 0)
-            return -1;
+        if (provision_command(s, p->steps[i].name, p->steps[i].argv.v, guest_user(s, &p->steps[i]),
+                              fd, e) < 0)
+            return s->task.interrupted ? -1 : err_prefix(e, "plugin %s", p->steps[i].plugin);
     }
     return 0;
 }

@@ -23,7 +23,7 @@
     "agentvm_env_out=$2\n"                                                          \
     ". \"$1\"\n"
 
-enum { SCRIPT_MAX = 1 << 20 };
+enum { SCRIPT_MAX = 1 << 20, RESUME_TRIES = 2 };
 
 /* Plans of one start. */
 struct launch {
@@ -131,18 +131,38 @@ static int start_agent(struct session *s, const struct launch *l, struct err *e)
     return session_exec(s, &program, e);
 }
 
+/* Starts the session's VM the fastest way that works: from the saved machine; from one saved anew,
+ * if the first did not come up; by booting.  Nothing of a failed attempt is left. */
+static int start_vm(struct session *s, struct template *t, const struct plan *plan, struct err *e)
+{
+    for (int tries = 0; t->warm.dir && tries < RESUME_TRIES; tries++) {
+        if (session_start_vm(s, t, MACHINE_RESUME, NULL, e) == 0)
+            return 0;
+        if (task_check(&s->task, e) < 0)
+            return -1;
+        log_warn("the saved VM did not come up%s: %s",
+                 tries + 1 < RESUME_TRIES ? " and is made anew" : "; this start boots", err_msg(e));
+        err_clear(e);
+        store_discard(&s->paths, &t->warm);
+        if (tries + 1 < RESUME_TRIES && warm_prepare(s, t, plan, e) < 0)
+            return -1;
+    }
+    return session_start_vm(s, t, MACHINE_BOOT, NULL, e);
+}
+
 /* Starts a VM, runs what body says, ends the VM. */
 static int in_new_vm(struct session *s, int (*body)(struct session *, void *, struct err *),
                      void *arg, struct err *e)
 {
     auto_template struct template t = TEMPLATE_INIT;
+    auto_plan struct plan plan = PLAN_INIT;
     struct err stop = ERR_INIT;
     int code;
 
-    if (template_prepare(s, &t, e) < 0)
+    if (session_provision_plan(s, &plan, e) < 0 || template_prepare(s, &plan, &t, e) < 0)
         return -1;
     stage_begin(&s->stages, "start", "starting the VM", false);
-    if (session_start_vm(s, &t, NULL, e) < 0)
+    if (start_vm(s, &t, &plan, e) < 0)
         return -1;
     log_status(NULL);
     s->stages.name = NULL; /* the supervisor's own stages tell the start's parts */
@@ -236,8 +256,10 @@ int session_exec_command(struct session *s, char *const *argv, struct err *e)
 int session_setup(struct session *s, struct err *e)
 {
     auto_template struct template t = TEMPLATE_INIT;
+    auto_plan struct plan plan = PLAN_INIT;
 
-    if (session_load(s, e) < 0 || template_prepare(s, &t, e) < 0)
+    if (session_load(s, e) < 0 || session_provision_plan(s, &plan, e) < 0 ||
+        template_prepare(s, &plan, &t, e) < 0)
         return -1;
     log_info("agentvm: the template for agent %s is ready", s->agent.name);
     return 0;

@@ -35,6 +35,7 @@ struct session_options {
     const char *timing;  /* --timing: a file, "-" for stderr, or NULL */
     const char *vm;      /* --vm, or NULL */
     bool trust, offline, new_vm;
+    bool cold;         /* --cold: boot, whatever is saved */
     char *const *args; /* NULL-terminated; the agent's or the command's */
 };
 
@@ -91,39 +92,68 @@ struct template_keys {
 int template_keys(struct session *s, const struct plan *provision, struct template_keys *out,
                   struct err *e);
 
-#define TEMPLATE_DISK "disk.qcow2" /* in a provisioned layer */
+/* Files of a provisioned and of a warm layer. */
+#define TEMPLATE_DISK "disk.qcow2"
+/* Files of a warm layer: the saved machine's memory and devices. */
+#define TEMPLATE_RAM "ram"
+#define TEMPLATE_STATE "state"
 
 /* A template in use. */
 struct template
 {
-    struct layer base, provisioned; /* the latter may be empty */
+    struct layer base;
+    struct layer provisioned; /* empty if the base image is enough */
+    struct layer warm;        /* the saved machine; empty if starts must boot */
     char *initrd;
     enum vm_accel accel;
 };
 
-#define TEMPLATE_INIT ((struct template){.base = LAYER_INIT, .provisioned = LAYER_INIT})
+#define TEMPLATE_INIT \
+    ((struct template){.base = LAYER_INIT, .provisioned = LAYER_INIT, .warm = LAYER_INIT})
 #define auto_template __attribute__((cleanup(template_free)))
 
-/* Finds the template, making what is missing of it. */
-int template_prepare(struct session *s, struct template *out, struct err *e);
+/* Finds the template, making what is missing of it; plan is session_provision_plan's.  Without a
+ * warm layer it is good, too. */
+int template_prepare(struct session *s, const struct plan *plan, struct template *out,
+                     struct err *e);
 void template_free(struct template *t);
+/* The text of a layer's layer.json; the caller frees it.  parent, agent and seal may be NULL. */
+char *template_json(const char *kind, const char *parent, const char *agent, const char *seal);
+/* Called by store_begin while another agentvm makes the same layer; arg is struct stages. */
+void template_say_waiting(void *arg);
+
+/* warm.c: finds the saved machine or makes it.  Returns 0, without t->warm where it cannot be made
+ * (which is told), or -1 when interrupted. */
+int warm_prepare(struct session *s, struct template *t, const struct plan *plan, struct err *e);
+/* The key of the layer; t has the layers below. */
+int warm_key(struct session *s, const struct template *t, const struct plan *plan,
+             char key[DIGEST_HEX + 1], struct err *e);
+
+/* What a machine is started for. */
+enum machine_purpose {
+    MACHINE_BOOT,      /* a session's VM that boots */
+    MACHINE_RESUME,    /* a session's VM that goes on from t->warm */
+    MACHINE_PROVISION, /* its disk becomes a layer */
+    MACHINE_SAVE,      /* the machine becomes a layer */
+};
 
 /* What a start from the template would order; owns the strings that the order borrows. */
 struct machine {
     struct vm_order order;
     char *kernel, *rootfs, *disk, *hostname;
-    int locks[2];
+    char *warm_disk, *ram, *state, *template_disk, *share, *share_path;
+    int locks[3];
 };
 
 #define auto_machine __attribute__((cleanup(machine_free)))
 
-/* template_disk as in vm_order. */
-void machine_plan(struct session *s, const struct template *t, const char *template_disk,
-                  struct machine *out);
+/* dir: the draft of the layer that is made, for the last two purposes; else NULL. */
+void machine_plan(struct session *s, const struct template *t, enum machine_purpose purpose,
+                  const char *dir, struct machine *out);
 void machine_free(struct machine *m);
 /* Starts a VM from the template; s->link is ready after that. */
-int session_start_vm(struct session *s, const struct template *t, const char *template_disk,
-                     struct err *e);
+int session_start_vm(struct session *s, const struct template *t, enum machine_purpose purpose,
+                     const char *dir, struct err *e);
 /* Ends the link, and the VM if the link created it. e may be NULL where another error is on its
  * way. */
 int session_stop_vm(struct session *s, struct err *e);

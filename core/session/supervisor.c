@@ -1,7 +1,8 @@
 /* Theory of operation
  *
- *   STARTING --engine up--> BOOTING --guestd's hello--> PERSONALIZING --done--> RUNNING
+ *   STARTING --engine up--> BOOTING --guestd's hello, or resumed--> PERSONALIZING --done--> RUNNING
  *       any of them --client gone, stop asked, signal, failure--> FLUSHING --> STOPPING --> end
+ *       a template that is saved:                      FLUSHING --> SAVING --> STOPPING --> end
  *
  * The creator's connection is the VM's lifeline.  FLUSHING asks guestd to bring what was written to
  * the shares home, with a deadline; STOPPING ends the engine.  The process leaves when the engine
@@ -29,6 +30,7 @@
 enum {
     FLUSH_MS = 10000,   /* a share's dirty pages reach the host's page cache in less */
     FREEZE_MS = 120000, /* a template's whole disk, on a slow host disk */
+    RESUME_S = 30,      /* a saved machine: 0.5 s, but ten at once on a small host */
     LOST_MS = 2000,
     CONSOLE_TAIL = 16384,
     CONSOLE_LINES = 15,
@@ -87,8 +89,16 @@ void supervisor_stop(struct supervisor *s)
     }
     s->state = FLUSHING;
     supervisor_deadline(s, s->order->template_disk ? FREEZE_MS : FLUSH_MS);
-    guest_shutdown_body(&body, s->order->template_disk != NULL);
+    if (s->order->template_state)
+        guest_suspend_body(&body);
+    else
+        guest_shutdown_body(&body, s->order->template_disk != NULL);
     conn_send_open(s->guest, STREAM_SHUTDOWN, &body);
+}
+
+static unsigned resume_timeout(const struct supervisor *s)
+{
+    return s->order->boot_timeout < RESUME_S ? s->order->boot_timeout : RESUME_S;
 }
 
 static void on_deadline(void *arg)
@@ -97,15 +107,19 @@ static void on_deadline(void *arg)
     struct err why = ERR_INIT;
 
     s->deadline = NULL;
-    if (s->state == FLUSHING) {
+    if (s->state >= FLUSHING) {
         s->failed = true;
-        err_set(&why, "the VM did not confirm in time that its last writes are safe");
+        err_set(&why, s->state == SAVING
+                          ? "the VM was not saved in time"
+                          : "the VM did not confirm in time that its last writes are safe");
         clients_tell_failure(s, &why, NULL);
         err_clear(&why);
         supervisor_stop_engine(s);
         return;
     }
-    if (s->state == PERSONALIZING)
+    if (s->config.state)
+        err_set(&why, "the saved VM did not get ready within %u s", resume_timeout(s));
+    else if (s->state == PERSONALIZING)
         err_set(&why, "the VM booted but did not get ready in time");
     else
         err_set(&why, "the VM did not boot within %u s", s->order->boot_timeout);
@@ -124,6 +138,41 @@ static void on_vm_started(void *arg)
     if (s->state == STARTING)
         s->state = BOOTING;
     clients_tell_stage(s, "engine");
+}
+
+/* guestd waits there since it was saved; it says hello when it hears one. */
+static void on_vm_resumed(void *arg)
+{
+    struct supervisor *s = arg;
+
+    if (s->state != BOOTING || !s->guest)
+        return;
+    clients_tell_stage(s, "resume");
+    conn_send_hello(s->guest);
+    guest_side_personalize(s);
+}
+
+void supervisor_save(struct supervisor *s)
+{
+    s->state = SAVING;
+    supervisor_deadline(s, FREEZE_MS);
+    s->order->driver->save(s->vm, s->order->template_state);
+}
+
+static void on_vm_saved(void *arg, const char *failure)
+{
+    struct supervisor *s = arg;
+    struct err why = ERR_INIT;
+
+    if (s->state != SAVING)
+        return;
+    if (failure) {
+        s->failed = true;
+        err_set(&why, "the VM could not be saved: %s", failure);
+        clients_tell_failure(s, &why, NULL);
+        err_clear(&why);
+    }
+    supervisor_stop_engine(s);
 }
 
 void supervisor_guestd_lost(struct supervisor *s)
@@ -162,7 +211,7 @@ static bool is_bad_end(const struct supervisor *s, const struct err *reason)
     if (s->failed)
         return false; /* they know */
     if (s->order->template_disk)
-        return s->state <= FLUSHING || reason->msg;
+        return s->state < STOPPING || reason->msg;
     return s->state < FLUSHING || (s->state == FLUSHING && reason->msg);
 }
 
@@ -254,7 +303,12 @@ static int prepare(struct supervisor *s, struct err *e)
 static void start(struct supervisor *s)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
-    struct vm_events vm_ev = {on_vm_started, on_channel_opened, on_vm_stopped, s};
+    struct vm_events vm_ev = {.started = on_vm_started,
+                              .resumed = on_vm_resumed,
+                              .channel_opened = on_channel_opened,
+                              .saved = on_vm_saved,
+                              .stopped = on_vm_stopped,
+                              .arg = s};
     struct conn_events guest_ev = {guest_side_frame, guest_side_closed, s};
     struct err why = ERR_INIT;
     int channel;
@@ -266,7 +320,8 @@ static void start(struct supervisor *s)
         return;
     }
     s->guest = conn_new(s->loop, channel, true, &guest_ev);
-    supervisor_deadline(s, (int)s->order->boot_timeout * 1000);
+    supervisor_deadline(s,
+                        (int)(s->config.state ? resume_timeout(s) : s->order->boot_timeout) * 1000);
     loop_timer(s->loop, SHORTEN_MS, shorten_logs, s);
 }
 

@@ -15,11 +15,14 @@ struct vm_order {
     const struct vm_driver *driver;
     struct vm_config config;
     struct guest_identity identity;
-    unsigned boot_timeout; /* seconds from start to guestd's hello */
+    unsigned boot_timeout; /* seconds from start to guestd's hello, where the machine boots */
     uint64_t disk_size;    /* bytes; of the writable disk on top of config.disks */
     /* NULL: the writable disk is thrown away.  Else it is this new file, the root file system is
      * frozen at the end, and the VM is not listed: it makes a template. */
     const char *template_disk;
+    /* With template_disk and config.ram: at the end the machine is saved, its devices into this new
+     * file, rather than its disk frozen.  Else NULL. */
+    const char *template_state;
     const char *agent;   /* for `agentvm list`, or NULL */
     const int *keep_fds; /* locks of layers, held while the VM lives */
     size_t nkeep_fds;

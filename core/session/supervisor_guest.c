@@ -10,18 +10,16 @@
 
 enum { PERSONALIZE_MS = 60000, TEXT_MAX = 512 };
 
-static void personalize(struct supervisor *s)
+void guest_side_personalize(struct supervisor *s)
 {
     auto_buf struct buf body = BUF_INIT;
     struct err why = ERR_INIT;
 
-    if (guest_personalize_body(&body, &s->order->identity, &why) < 0) {
+    if (guest_personalize_body(&body, &s->order->identity, s->config.state != NULL, &why) < 0) {
         supervisor_fail(s, &why);
         return;
     }
-    clients_tell_stage(s, "boot");
     s->state = PERSONALIZING;
-    supervisor_deadline(s, PERSONALIZE_MS);
     conn_send_open(s->guest, STREAM_PERSONALIZE, &body);
 }
 
@@ -76,26 +74,42 @@ static void on_own_stream(struct supervisor *s, const struct frame *f)
             clients_tell_failure(s, &why, NULL);
             err_clear(&why);
         }
-        supervisor_stop_engine(s);
+        if (ok && s->order->template_state)
+            supervisor_save(s);
+        else
+            supervisor_stop_engine(s);
     }
+}
+
+/* The first frame, from a guest that booted or one that was resumed and greeted. */
+static void on_hello(struct supervisor *s, struct conn *c, const struct frame *f)
+{
+    struct err why = ERR_INIT;
+    char *text = NULL;
+
+    if (conn_check_hello(f, "the VM's guest daemon", &text) < 0) {
+        err_set(&why, "%s", text);
+        err_advise(&why, "agentvm and agentvm-guestd must be of one version; reinstall both");
+        free(text);
+        supervisor_fail(s, &why);
+        return;
+    }
+    s->greeted = true;
+    if (s->config.state)
+        return;
+    conn_send_hello(c);
+    clients_tell_stage(s, "boot");
+    supervisor_deadline(s, PERSONALIZE_MS);
+    guest_side_personalize(s);
 }
 
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f)
 {
     struct supervisor *s = arg;
     struct err why = ERR_INIT;
-    char *text = NULL;
 
-    if (s->state <= BOOTING) {
-        if (conn_check_hello(f, "the VM's guest daemon", &text) == 0) {
-            conn_send_hello(c);
-            personalize(s);
-            return;
-        }
-        err_set(&why, "%s", text);
-        err_advise(&why, "agentvm and agentvm-guestd must be of one version; reinstall both");
-        free(text);
-        supervisor_fail(s, &why);
+    if (!s->greeted) {
+        on_hello(s, c, f);
     } else if (f->type == FRAME_HELLO) {
         supervisor_guestd_lost(s); /* a new one: the programs' streams went with the old one */
     } else if (f->stream != 0 && f->stream < RELAY_FIRST_STREAM) {

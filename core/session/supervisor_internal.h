@@ -13,7 +13,7 @@
 #include "session/relay.h"
 #include "session/supervisor.h"
 
-enum state { STARTING, BOOTING, PERSONALIZING, RUNNING, FLUSHING, STOPPING };
+enum state { STARTING, BOOTING, PERSONALIZING, RUNNING, FLUSHING, SAVING, STOPPING };
 
 struct client {
     struct client *next;
@@ -39,13 +39,14 @@ struct supervisor {
     struct client *clients;
     int listener;
     int64_t start_us;
+    bool greeted; /* guestd said hello */
     bool failed;
 };
 
 /* Streams of our own. */
 enum {
     STREAM_PERSONALIZE = 1,
-    STREAM_SHUTDOWN = 2,
+    STREAM_SHUTDOWN = 2, /* or suspend */
 };
 
 /* Ends the VM because of a failure, which the clients are told; takes what why holds. */
@@ -54,6 +55,8 @@ void supervisor_fail(struct supervisor *s, struct err *why);
 void supervisor_guestd_lost(struct supervisor *s);
 /* Ends the VM in order: flush, then stop the engine. */
 void supervisor_stop(struct supervisor *s);
+/* Saves the machine, whose guest is quiet, then stops the engine. */
+void supervisor_save(struct supervisor *s);
 /* Stops the engine at once. */
 void supervisor_stop_engine(struct supervisor *s);
 /* (Re)starts the deadline of the present state. */
@@ -61,7 +64,10 @@ void supervisor_deadline(struct supervisor *s, int ms);
 /* Adds the end of the console's log to an error. */
 void supervisor_add_console(struct supervisor *s, struct err *e);
 
-/* supervisor_guest.c: the callbacks of the connection to guestd. */
+/* supervisor_guest.c */
+/* Asks guestd to make the guest this machine's own. */
+void guest_side_personalize(struct supervisor *s);
+/* The callbacks of the connection to guestd. */
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
 void guest_side_closed(void *arg, struct conn *c, const char *why);
 

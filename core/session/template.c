@@ -34,7 +34,7 @@ static void collect_packages(struct session *s, const struct plan *provision, st
 static bool needs_vm(const struct plan *provision)
 {
     for (size_t i = 0; i < provision->n; i++)
-        if (provision->steps[i].op != PLAN_PACKAGE)
+        if (provision->steps[i].op != PLAN_PACKAGE && provision->steps[i].op != PLAN_WARM)
             return true;
     return false;
 }
@@ -62,7 +62,7 @@ int template_keys(struct session *s, const struct plan *provision, struct templa
                   struct err *e)
 {
     struct base_request r;
-    auto_free char *json = plan_to_json(provision);
+    auto_free char *json = plan_part_to_json(provision, PLAN_WARM, true);
     struct digest *d;
     int rc;
 
@@ -80,23 +80,23 @@ int template_keys(struct session *s, const struct plan *provision, struct templa
     return 0;
 }
 
-/* layer.json: what a person or `agentvm prune` wants to know of a layer. */
-static char *layer_json(const char *kind, const char *parent, const char *agent)
+/* What a person or `agentvm prune` wants to know of a layer. */
+char *template_json(const char *kind, const char *parent, const char *agent, const char *seal)
 {
+    const char *const members[][2] = {
+        {"kind", kind}, {"parent", parent}, {"agent", agent}, {"seal", seal}};
     cJSON *root = cJSON_CreateObject();
     char *text;
 
-    cJSON_AddStringToObject(root, "kind", kind);
-    if (parent)
-        cJSON_AddStringToObject(root, "parent", parent);
-    if (agent)
-        cJSON_AddStringToObject(root, "agent", agent);
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        if (members[i][1])
+            cJSON_AddStringToObject(root, members[i][0], members[i][1]);
     text = cJSON_Print(root);
     cJSON_Delete(root);
     return text;
 }
 
-static void say_waiting(void *arg)
+void template_say_waiting(void *arg)
 {
     stage_progress(arg, "waiting for another agentvm that makes the same", -1);
     if (!log_status_shown())
@@ -129,7 +129,7 @@ static int make_base(struct session *s, struct base_request *r, struct layer_dra
                      struct err *e)
 {
     auto_free char *log = mem_printf("%s/image-%.8s.log", s->paths.logs, draft->key);
-    auto_free char *json = layer_json("base", NULL, NULL);
+    auto_free char *json = template_json("base", NULL, NULL, NULL);
 
     r->log = log;
     base_image_sweep();
@@ -150,7 +150,7 @@ static int prepare_base(struct session *s, const struct plan *provision, const c
     if (refuse_offline(s, e) < 0 || base_image_check(e) < 0)
         return -1;
     stage_begin(&s->stages, "image", "making the VM's image, once (a few minutes)", true);
-    rc = store_begin(&s->paths, &s->task, key, say_waiting, &s->stages, &draft, e);
+    rc = store_begin(&s->paths, &s->task, key, template_say_waiting, &s->stages, &draft, e);
     make_request(s, provision, &r);
     if (rc == 0)
         rc = make_base(s, &r, &draft, e);
@@ -178,14 +178,13 @@ static int choose_accel(struct session *s, struct template *t, struct err *e)
 static int provision(struct session *s, struct template *t, const struct plan *plan,
                      struct layer_draft *draft, struct err *e)
 {
-    auto_free char *disk = mem_printf("%s/" TEMPLATE_DISK, draft->dir);
     auto_free char *log = mem_printf("%s/provision-%.8s.log", s->paths.logs, draft->key);
-    auto_free char *json = layer_json("provisioned", t->base.key, s->agent.name);
+    auto_free char *json = template_json("provisioned", t->base.key, s->agent.name, NULL);
     int rc;
 
     if (store_check_space(&s->paths, (uint64_t)PROVISION_GIB << 30, "provisioning", e) < 0)
         return -1;
-    rc = session_start_vm(s, t, disk, e);
+    rc = session_start_vm(s, t, MACHINE_PROVISION, draft->dir, e);
     if (rc == 0) {
         rc = provision_run(s, plan, log, e);
         if (rc < 0)
@@ -207,35 +206,43 @@ static int prepare_provisioned(struct session *s, struct template *t, const stru
     if (refuse_offline(s, e) < 0)
         return -1;
     stage_begin(&s->stages, "provision", "provisioning the VM, once (a few minutes)", true);
-    rc = store_begin(&s->paths, &s->task, key, say_waiting, &s->stages, &draft, e);
+    rc = store_begin(&s->paths, &s->task, key, template_say_waiting, &s->stages, &draft, e);
     if (rc == 0)
         rc = provision(s, t, plan, &draft, e);
     stage_end(&s->stages);
     return rc < 0 ? -1 : store_use(&s->paths, key, &t->provisioned, e);
 }
 
-int template_prepare(struct session *s, struct template *out, struct err *e)
+static int prepare_layers(struct session *s, const struct plan *plan, struct template *out,
+                          struct err *e)
 {
-    auto_plan struct plan plan = PLAN_INIT;
     struct template_keys keys;
 
-    *out = TEMPLATE_INIT;
-    if (s->driver->check(e) < 0 || session_provision_plan(s, &plan, e) < 0 ||
-        template_keys(s, &plan, &keys, e) < 0)
+    if (template_keys(s, plan, &keys, e) < 0)
         return -1;
     store_sweep(&s->paths);
-    if (prepare_base(s, &plan, keys.base, &out->base, e) != 0 ||
+    if (prepare_base(s, plan, keys.base, &out->base, e) != 0 ||
         initrd_cached(&s->paths, &out->base, &out->initrd, e) < 0 || choose_accel(s, out, e) < 0)
         return -1;
     if (!keys.provisioned[0])
         return 0;
-    return prepare_provisioned(s, out, &plan, keys.provisioned, e) == 0 ? 0 : -1;
+    return prepare_provisioned(s, out, plan, keys.provisioned, e) == 0 ? 0 : -1;
+}
+
+int template_prepare(struct session *s, const struct plan *plan, struct template *out,
+                     struct err *e)
+{
+    *out = TEMPLATE_INIT;
+    if (s->driver->check(s->paths.cache, e) < 0 || prepare_layers(s, plan, out, e) < 0)
+        return -1;
+    return s->options.cold ? 0 : warm_prepare(s, out, plan, e);
 }
 
 void template_free(struct template *t)
 {
     layer_release(&t->base);
     layer_release(&t->provisioned);
+    layer_release(&t->warm);
     free(t->initrd);
     t->initrd = NULL;
 }

@@ -92,6 +92,7 @@ static int boot(const struct accel_request *r, const char *console, struct probe
         .accel = VM_ACCEL_KVM,
         .console = console,
         .stderr_log = log,
+        .cache = r->cache,
     };
     struct vm_events ev = {.stopped = on_stopped, .arg = p};
     auto_close int channel = -1;

@@ -21,8 +21,6 @@ struct accel_verdict {
 /* The key: QEMU's binary, the host's kernel, CPU model and microcode, the image's kernel and
  * initrd; files by size and time of change, as reading them would cost more than the start. */
 void accel_cache_key(const struct accel_request *r, const char *qemu, char hex[DIGEST_HEX + 1]);
-/* Model and microcode of the first CPU in the text of /proc/cpuinfo, one a line. */
-void accel_cache_cpu(const char *cpuinfo, struct buf *out);
 
 /* Returns whether the text holds a verdict for the key that is still valid at `now` (time_t); takes
  * it into *v. */

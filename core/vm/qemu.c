@@ -21,36 +21,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proc/sock.h"
-#include "proc/spawn.h"
+#include "vm/fingerprint.h"
 #include "vm/qemu_args.h"
 #include "vm/qemu_end.h"
+#include "vm/qemu_internal.h"
 #include "vm/qemu_version.h"
-#include "vm/qmp.h"
 
 enum {
     ANSWER_MS = 30000, /* from spawn to QMP; usually 0.1 s, seconds on a loaded machine */
     STEP_MS = 2000,    /* each step of the ladder */
-};
-
-enum step {
-    STEP_RUNNING,
-    STEP_ASKED,
-    STEP_TERMINATING,
-    STEP_KILLING,
-};
-
-struct vm {
-    struct vm_config config;
-    struct vm_events ev;
-    struct loop *loop;
-    struct child child;
-    struct loop_watch *exit_watch;
-    struct loop_timer *timer;
-    struct qmp *qmp;
-    enum step step;
-    bool asked;     /* by qemu_stop or for the reason in why */
-    char *shutdown; /* reason of QEMU's SHUTDOWN event */
-    struct err why; /* the first thing that went wrong */
 };
 
 static void climb(struct vm *vm);
@@ -101,6 +80,14 @@ static void climb(struct vm *vm)
     arm(vm, STEP_MS);
 }
 
+void qemu_give_up(struct vm *vm, const char *why)
+{
+    if (vm->step != STEP_RUNNING)
+        return;
+    err_set(&vm->why, "%s", why);
+    climb(vm);
+}
+
 static void qemu_stop(struct vm *vm)
 {
     if (vm->step == STEP_RUNNING && vm->child.pid > 0)
@@ -115,8 +102,10 @@ static void on_ready(void *arg)
         return;
     loop_untimer(vm->timer);
     vm->timer = NULL;
-    if (vm->ev.started)
-        vm->ev.started(vm->ev.arg);
+    if (vm->config.state)
+        qemu_load(vm);
+    if (vm->step == STEP_RUNNING && vm->ev.started)
+        vm->ev.started(vm->ev.arg); /* may free it */
 }
 
 /* QEMU pauses a guest whose disk write fails for lack of space; without this it would hang. */
@@ -157,6 +146,10 @@ static void on_event(void *arg, const char *name, const cJSON *data)
         on_port(vm, data);
     } else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
         on_disk_error(vm, data);
+    } else if (strcmp(name, "MIGRATION") == 0) {
+        qemu_on_transfer(vm, data);
+    } else if (strcmp(name, "RESUME") == 0) {
+        qemu_on_resume(vm);
     } else if (strcmp(name, "SHUTDOWN") == 0) {
         const char *reason = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, "reason"));
 
@@ -222,12 +215,25 @@ static void make_env(struct strv *env)
     }
 }
 
-static int spawn_qemu(const struct vm_config *c, const struct strv *argv, int qmp, int channel,
+/* Opens the saved state if QEMU is to inherit it. */
+static int open_state(const struct vm_config *c, const struct qemu_info *q, int *fd, struct err *e)
+{
+    if (!c->state || !qemu_takes_state_by_fd(q))
+        return 0;
+    *fd = open(c->state, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return *fd < 0 ? err_errno(e, errno, "cannot open %s", c->state) : 0;
+}
+
+static int spawn_qemu(const struct vm_config *c, const struct qemu_info *q, int qmp, int channel,
                       struct child *child, struct err *e)
 {
-    auto_strv struct strv env = STRV_INIT;
-    auto_close int log = -1, console = -1;
-    struct spawn_request r = {.argv = argv->v, .death_signal = SIGKILL};
+    auto_strv struct strv argv = STRV_INIT, env = STRV_INIT;
+    auto_close int log = -1, console = -1, state = -1;
+    struct spawn_request r = {.death_signal = SIGKILL};
+
+    if (qemu_args(c, q, &argv, e) < 0 || open_state(c, q, &state, e) < 0)
+        return -1;
+    r.argv = argv.v;
 
     strv_setenv(&env, "LC_ALL", "C");
     make_env(&env);
@@ -242,6 +248,8 @@ static int spawn_qemu(const struct vm_config *c, const struct strv *argv, int qm
     }
     spawn_pass_fd(&r, qmp, QEMU_FD_QMP);
     spawn_pass_fd(&r, channel, QEMU_FD_CHANNEL);
+    if (state >= 0)
+        spawn_pass_fd(&r, state, QEMU_FD_STATE);
     if (spawn_start(&r, child, e) < 0)
         return err_exit(e, EXIT_AGENTVM);
     return 0;
@@ -262,7 +270,7 @@ static int qemu_describe(const struct vm_config *c, struct strv *argv, struct er
 {
     auto_qemu_info struct qemu_info q = QEMU_INFO_INIT;
 
-    if (qemu_info_find(&q, e) < 0)
+    if (qemu_info_find(c->cache, &q, e) < 0)
         return -1;
     return qemu_args(c, &q, argv, e);
 }
@@ -288,26 +296,49 @@ static struct vm *new_vm(const struct vm_config *c, struct loop *l, const struct
 static struct vm *qemu_start(const struct vm_config *c, struct loop *l, const struct vm_events *ev,
                              int *channel, struct err *e)
 {
-    auto_strv struct strv argv = STRV_INIT;
+    auto_qemu_info struct qemu_info q = QEMU_INFO_INIT;
     auto_close int qmp = -1, qmp_child = -1, port = -1, port_child = -1;
     struct child child = CHILD_INIT;
     struct vm *vm;
 
-    if (qemu_describe(c, &argv, e) < 0 || open_pair(&qmp, &qmp_child, e) < 0 ||
+    if (qemu_info_find(c->cache, &q, e) < 0 || open_pair(&qmp, &qmp_child, e) < 0 ||
         open_pair(&port, &port_child, e) < 0 || file_set_nonblock(port, true, e) < 0 ||
-        spawn_qemu(c, &argv, qmp_child, port_child, &child, e) < 0)
+        spawn_qemu(c, &q, qmp_child, port_child, &child, e) < 0)
         return NULL;
     vm = new_vm(c, l, ev, child, steal_fd(&qmp), e);
-    if (vm)
-        *channel = steal_fd(&port);
+    if (!vm)
+        return NULL;
+    vm->state_by_fd = qemu_takes_state_by_fd(&q);
+    *channel = steal_fd(&port);
     return vm;
 }
 
-static int qemu_check(struct err *e)
+static int qemu_check(const char *cache, struct err *e)
 {
     auto_qemu_info struct qemu_info q = QEMU_INFO_INIT;
 
-    return qemu_info_find(&q, e);
+    return qemu_info_find(cache, &q, e);
+}
+
+/* The command line with the paths of single machines blanked. */
+static int qemu_fingerprint(const struct vm_config *c, struct digest *d, struct err *e)
+{
+    auto_qemu_info struct qemu_info q = QEMU_INFO_INIT;
+    auto_strv struct strv argv = STRV_INIT;
+    struct vm_config common = *c;
+
+    common.id = common.console = common.ram = "-";
+    common.share = c->share ? "-" : NULL;
+    common.state = NULL;
+    if (common.ndisks > 0)
+        common.disks[common.ndisks - 1].path = "-";
+    if (qemu_info_find(c->cache, &q, e) < 0 || qemu_args(&common, &q, &argv, e) < 0)
+        return -1;
+    fingerprint_host(d);
+    fingerprint_file(d, "qemu", q.path);
+    for (size_t i = 0; i < argv.n; i++)
+        digest_str(d, "argument", argv.v[i]);
+    return 0;
 }
 
 static int qemu_pid(const struct vm *vm)
@@ -323,6 +354,7 @@ static void qemu_free(struct vm *vm)
     loop_untimer(vm->timer);
     spawn_kill(&vm->child, 0);
     qmp_free(vm->qmp);
+    free(vm->saving);
     free(vm->shutdown);
     err_clear(&vm->why);
     free(vm);
@@ -333,6 +365,8 @@ const struct vm_driver qemu_driver = {
     .check = qemu_check,
     .start = qemu_start,
     .stop = qemu_stop,
+    .save = qemu_save,
+    .fingerprint = qemu_fingerprint,
     .pid = qemu_pid,
     .free = qemu_free,
     .describe = qemu_describe,

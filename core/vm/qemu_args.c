@@ -70,27 +70,53 @@ static void push_identity(struct strv *argv, const struct vm_config *c)
     push2(argv, "-action", "reboot=shutdown,panic=shutdown");
 }
 
+static bool is_at_least(const struct qemu_info *q, int major, int minor)
+{
+    return q->major > major || (q->major == major && q->minor >= minor);
+}
+
 /* Whether several threads may emulate the CPUs.  Before 8.1 QEMU translates a page of code without
  * keeping another CPU from writing to it meanwhile, and may keep what was there before.  Linux
  * patches its own code while it runs: one boot in 15 panicked (int3 in run_timer_softirq; QEMU
  * 7.2.22, 2 CPUs). */
 static bool can_thread_tcg(const struct qemu_info *q)
 {
-    return q->major > 8 || (q->major == 8 && q->minor >= 1);
+    return is_at_least(q, 8, 1);
+}
+
+bool qemu_takes_state_by_fd(const struct qemu_info *q)
+{
+    return !is_at_least(q, 8, 2);
+}
+
+static void push_memory(struct strv *argv, const struct vm_config *c, const struct qemu_info *q,
+                        uint64_t memory)
+{
+    cJSON *mem = object("qom-type", c->ram ? "memory-backend-file" : "memory-backend-ram", "mem");
+
+    cJSON_AddNumberToObject(mem, "size", (double)memory);
+    if (c->ram) {
+        cJSON_AddStringToObject(mem, "mem-path", c->ram);
+        cJSON_AddBoolToObject(mem, "share", !c->state);
+    }
+    /* Older ones open the file for writing, though a private mapping never does that. */
+    if (c->ram && c->state && is_at_least(q, 8, 2)) {
+        cJSON_AddBoolToObject(mem, "readonly", true);
+        cJSON_AddStringToObject(mem, "rom", "off");
+    }
+    push_json(argv, "-object", mem);
 }
 
 static void push_machine(struct strv *argv, const struct vm_config *c, const struct qemu_info *q)
 {
     int major = q->major, minor = q->minor;
-    cJSON *mem = object("qom-type", "memory-backend-ram", "mem");
     uint64_t memory = c->memory / MEMORY_UNIT * MEMORY_UNIT;
 
-    if (major > MACHINE_MAX_MAJOR || (major == MACHINE_MAX_MAJOR && minor > MACHINE_MAX_MINOR)) {
+    if (is_at_least(q, MACHINE_MAX_MAJOR, MACHINE_MAX_MINOR)) {
         major = MACHINE_MAX_MAJOR;
         minor = MACHINE_MAX_MINOR;
     }
-    cJSON_AddNumberToObject(mem, "size", (double)memory);
-    push_json(argv, "-object", mem);
+    push_memory(argv, c, q, memory);
     strv_push(argv, "-machine");
     /* Without the devices that no guest here uses; each costs the guest's kernel a probe. */
     strv_pushf(argv,
@@ -114,8 +140,13 @@ static void push_machine(struct strv *argv, const struct vm_config *c, const str
     push2(argv, "-cpu", "max,la57=off");
 }
 
+/* A saved machine has its kernel in memory already. */
 static void push_kernel(struct strv *argv, const struct vm_config *c)
 {
+    if (c->state) {
+        push2(argv, "-incoming", "defer");
+        return;
+    }
     push2(argv, "-kernel", c->kernel);
     if (c->initrd)
         push2(argv, "-initrd", c->initrd);
@@ -137,6 +168,8 @@ static void push_disk(struct strv *argv, const struct vm_config *c, size_t i)
     cJSON_AddStringToObject(file, "node-name", file_name);
     cJSON_AddStringToObject(file, "filename", c->disks[i].path);
     cJSON_AddStringToObject(file, "aio", "threads");
+    /* Else QEMU makes the host forget the file's pages when it takes over a saved machine. */
+    cJSON_AddBoolToObject(file, "drop-cache", false);
     cJSON_AddStringToObject(format, "node-name", name);
     cJSON_AddStringToObject(format, "file", file_name);
     if (strcmp(c->disks[i].format, "qcow2") == 0) {

@@ -7,6 +7,8 @@
 #ifndef AGENTVM_VM_QEMU_ARGS_H
 #define AGENTVM_VM_QEMU_ARGS_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/str.h"
 #include "vm/qemu_version.h"
@@ -16,7 +18,12 @@
 enum {
     QEMU_FD_QMP = 3,
     QEMU_FD_CHANNEL = 4,
+    QEMU_FD_STATE = 5, /* the saved state, if qemu_takes_state_by_fd */
 };
+
+/* Whether a state is read and written through a descriptor, as QEMU has no file: for migration
+ * before 8.2. */
+bool qemu_takes_state_by_fd(const struct qemu_info *q);
 
 /* QOM id of the virtio-serial port, as it comes in VSERPORT_CHANGE events. */
 #define QEMU_CHANNEL_ID "channel"

@@ -1,13 +1,17 @@
 #include "vm/qemu_version.h"
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "model/paths.h"
 #include "proc/spawn.h"
+#include "vm/fingerprint.h"
 
 enum { VERSION_TEXT_MAX = 65536, VERSION_TIMEOUT_MS = 10000 };
 
@@ -41,26 +45,61 @@ static int check_version(const struct qemu_info *q, struct err *e)
     return advise_install(e);
 }
 
-static int ask_version(struct qemu_info *q, struct err *e)
+static int run_version(const struct qemu_info *q, struct buf *text, struct err *e)
 {
     char *argv[] = {q->path, (char[]){"--version"}, NULL};
-    auto_buf struct buf text = BUF_INIT, complaint = BUF_INIT;
+    auto_buf struct buf complaint = BUF_INIT;
     struct exit_status status = {0};
 
-    if (spawn_capture(argv, VERSION_TEXT_MAX, VERSION_TIMEOUT_MS, &text, &complaint, &status, e) <
-        0)
+    if (spawn_capture(argv, VERSION_TEXT_MAX, VERSION_TIMEOUT_MS, text, &complaint, &status, e) < 0)
         return -1;
-    if (exit_status_code(status) != 0) {
-        err_set(e, "%s --version failed with exit code %d", q->path, exit_status_code(status));
-        err_detail(e, str_tail(complaint.data ? complaint.data : "", complaint.len, 5));
-        return advise_install(e);
-    }
-    if (qemu_version_parse(text.data ? text.data : "", q, e) < 0)
+    if (exit_status_code(status) == 0)
+        return 0;
+    err_set(e, "%s --version failed with exit code %d", q->path, exit_status_code(status));
+    err_detail(e, str_tail(complaint.data ? complaint.data : "", complaint.len, 5));
+    return advise_install(e);
+}
+
+/* The binary's fingerprint and a line feed, behind which its answer is remembered. */
+static char *cache_head(const struct qemu_info *q)
+{
+    struct digest *d = digest_new();
+    char key[DIGEST_HEX + 1];
+
+    fingerprint_file(d, "qemu", q->path);
+    digest_final(d, key);
+    return mem_printf("%s\n", key);
+}
+
+static bool recall_version(const char *file, const char *head, struct qemu_info *q)
+{
+    auto_buf struct buf text = BUF_INIT;
+
+    return file_read_at(AT_FDCWD, file, VERSION_TEXT_MAX, &text, NULL) == 0 && text.data &&
+           str_starts(text.data, head) &&
+           qemu_version_parse(text.data + strlen(head), q, NULL) == 0;
+}
+
+static int ask_version(const char *cache, struct qemu_info *q, struct err *e)
+{
+    auto_free char *head = cache_head(q);
+    auto_free char *file = cache ? mem_printf("%s/" PATHS_QEMU, cache) : NULL;
+    auto_buf struct buf answer = BUF_INIT;
+    auto_free char *text = NULL;
+
+    if (file && recall_version(file, head, q))
+        return check_version(q, e);
+    if (run_version(q, &answer, e) < 0)
+        return -1;
+    if (qemu_version_parse(answer.data ? answer.data : "", q, e) < 0)
         return err_prefix(e, "%s", q->path);
+    text = mem_printf("%s%s", head, answer.data);
+    if (file) /* a cache that cannot be written costs time, nothing else */
+        file_write_at(AT_FDCWD, file, text, strlen(text), 0600, NULL);
     return check_version(q, e);
 }
 
-int qemu_info_find(struct qemu_info *out, struct err *e)
+int qemu_info_find(const char *cache, struct qemu_info *out, struct err *e)
 {
     *out = QEMU_INFO_INIT;
     out->path = spawn_find(QEMU_PROGRAM);
@@ -69,7 +108,7 @@ int qemu_info_find(struct qemu_info *out, struct err *e)
         err_exit(e, EXIT_AGENTVM);
         return advise_install(e);
     }
-    if (ask_version(out, e) < 0) {
+    if (ask_version(cache, out, e) < 0) {
         qemu_info_free(out);
         return -1;
     }

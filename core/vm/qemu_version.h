@@ -19,8 +19,9 @@ struct qemu_info {
 
 #define QEMU_INFO_INIT ((struct qemu_info){0})
 
-/* Finds QEMU in PATH and asks for its version (20 ms).  The error says what to install. */
-int qemu_info_find(struct qemu_info *out, struct err *e);
+/* Finds QEMU in PATH and asks for its version, which takes 20 ms and more and is remembered in the
+ * folder cache (NULL: it is not).  The error says what to install. */
+int qemu_info_find(const char *cache, struct qemu_info *out, struct err *e);
 void qemu_info_free(struct qemu_info *q);
 #define auto_qemu_info __attribute__((cleanup(qemu_info_free)))
 

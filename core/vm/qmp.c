@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "proc/sock.h"
 
 enum {
     READS_MAX = 16, /* blocks handled at one go */
@@ -113,7 +114,8 @@ static void flush(struct qmp *q)
         loop_watch_events(q->watch, q->out.len > 0 ? POLLIN | POLLOUT : POLLIN);
 }
 
-static void send_command(struct qmp *q, const char *name, cJSON *args, qmp_reply_fn *fn, void *arg)
+/* Appends the command's text and remembers whom its reply goes to. */
+static void queue_command(struct qmp *q, const char *name, cJSON *args, qmp_reply_fn *fn, void *arg)
 {
     struct qmp_pending *p = mem_zalloc(1, sizeof(*p)), **end = &q->pending;
     cJSON *command = cJSON_CreateObject();
@@ -132,17 +134,46 @@ static void send_command(struct qmp *q, const char *name, cJSON *args, qmp_reply
     buf_puts(&q->out, text);
     buf_puts(&q->out, "\n");
     cJSON_free(text);
+}
+
+static void send_command(struct qmp *q, const char *name, cJSON *args, qmp_reply_fn *fn, void *arg)
+{
+    queue_command(q, name, args, fn, arg);
     flush(q);
+}
+
+static int check_open(struct qmp *q, const char *name, struct err *e)
+{
+    if (q->state == QMP_READY)
+        return 0;
+    return err_set(e, "cannot send %s: QEMU's control connection is not open", name);
 }
 
 int qmp_command(struct qmp *q, const char *name, cJSON *args, qmp_reply_fn *fn, void *arg,
                 struct err *e)
 {
-    if (q->state != QMP_READY) {
+    if (check_open(q, name, e) < 0) {
         cJSON_Delete(args);
-        return err_set(e, "cannot send %s: QEMU's control connection is not open", name);
+        return -1;
     }
     send_command(q, name, args, fn, arg);
+    return 0;
+}
+
+/* The descriptor rides on the command's first byte. */
+int qmp_command_fd(struct qmp *q, const char *name, cJSON *args, int fd, qmp_reply_fn *fn,
+                   void *arg, struct err *e)
+{
+    if (check_open(q, name, e) < 0 ||
+        (q->out.len > 0 && err_set(e, "cannot send %s: QEMU does not read", name) < 0)) {
+        cJSON_Delete(args);
+        return -1;
+    }
+    queue_command(q, name, args, fn, arg);
+    if (sock_send_fd(q->fd, (unsigned char)q->out.data[0], fd, e) < 0)
+        return -1;
+    buf_consume(&q->out, 1);
+    flush(q);
     return 0;
 }
 

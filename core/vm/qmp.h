@@ -48,6 +48,11 @@ void qmp_free(struct qmp *q);
 int qmp_command(struct qmp *q, const char *name, cJSON *args, qmp_reply_fn *fn, void *arg,
                 struct err *e);
 
+/* The same with a descriptor, borrowed, that QEMU gets a copy of.  Fails if earlier commands are
+ * still on their way out. */
+int qmp_command_fd(struct qmp *q, const char *name, cJSON *args, int fd, qmp_reply_fn *fn,
+                   void *arg, struct err *e);
+
 /* Reads and handles what the socket holds now, without waiting. */
 void qmp_read(struct qmp *q);
 /* Handles bytes as if the socket had delivered them. */

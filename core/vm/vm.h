@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "proc/loop.h"
@@ -39,6 +40,13 @@ struct vm_config {
     const char *share;      /* host folder attached as 9p with mount tag VM_SHARE_TAG, or NULL */
     const char *console;    /* file that the serial console is logged to */
     const char *stderr_log; /* file that the engine's own messages go to */
+    const char *cache;      /* folder where facts about the engine are remembered, or NULL */
+    /* File that holds the guest's memory, or NULL: anonymous.  Without a state it is made, and what
+     * the guest writes goes there: for a machine that will be saved.  With one it is what was
+     * saved, mapped privately and never written. */
+    const char *ram;
+    const char
+        *state; /* what vm_driver.save wrote: the machine goes on from there; NULL: it boots */
 };
 
 #define VM_SHARE_TAG "project"
@@ -50,7 +58,9 @@ struct vm;
  * (the engine's last stderr lines in err's detail); the vm may then be freed. */
 struct vm_events {
     void (*started)(void *arg);                     /* the engine answered: devices are open */
+    void (*resumed)(void *arg);                     /* a saved machine runs; after started */
     void (*channel_opened)(void *arg, bool opened); /* guestd opened or closed its port */
+    void (*saved)(void *arg, const char *failure);  /* save ended; failure is NULL if it worked */
     void (*stopped)(void *arg, const struct err *why);
     void *arg;
 };
@@ -58,7 +68,7 @@ struct vm_events {
 struct vm_driver {
     const char *name;
     /* Whether the engine is installed and new enough; the error says what to install. */
-    int (*check)(struct err *e);
+    int (*check)(const char *cache, struct err *e);
     /* Starts the machine; *channel gets a connected, non-blocking descriptor of the byte pipe,
      * owned by the caller. */
     struct vm *(*start)(const struct vm_config *c, struct loop *l, const struct vm_events *ev,
@@ -66,6 +76,13 @@ struct vm_driver {
     /* Ends the machine: asks the engine to quit, then SIGTERM, then SIGKILL, each with a deadline;
      * `stopped` comes in the end.  Whoever wants the guest's data safe has asked guestd first. */
     void (*stop)(struct vm *vm);
+    /* Pauses the machine, which has config.ram, and writes the state of its devices to a new file;
+     * `saved` comes.  The machine can only be stopped after that. */
+    void (*save)(struct vm *vm, const char *state);
+    /* Adds to a digest what a saved state of such a machine depends on: the engine's build and
+     * command line, the processor, the host's kernel.  Paths of single machines (id, console,
+     * share, the last disk, ram, state) do not count. */
+    int (*fingerprint)(const struct vm_config *c, struct digest *d, struct err *e);
     /* The engine's process. */
     int (*pid)(const struct vm *vm);
     /* Frees a stopped machine, or kills one that is not. */

@@ -51,6 +51,7 @@ static void install(struct agentvm_host *h, const char *platform, const char *ve
     agentvm_run(h, "link claude", link, AGENTVM_AS_ROOT);
     agentvm_run(h, "empty npm's cache", clean, AGENTVM_AS_ROOT);
     agentvm_run(h, "try claude", check, AGENTVM_AS_USER);
+    agentvm_warm(h, check);
 }
 
 static int provision(struct agentvm_host *h)

@@ -1,4 +1,4 @@
-/* agentvm plugin interface, ABI 0.1
+/* agentvm plugin interface, ABI 0.2
  *
  * A plugin is a shared object that teaches agentvm one agent (Claude Code, Codex, yours) or one
  * tool that agents use (an MCP server).  It includes this header only, links against nothing of
@@ -8,8 +8,8 @@
  *     -----------------                  ------------------------------------------
  *     provision(host)                    auth(host)  ->  launch(host)
  *        what the image needs               which           what to start;
- *        (packages, files, commands)        credentials     ends in one exec
- *                                           it needs
+ *        (packages, files, commands,        credentials     ends in one exec
+ *        what is to be warm)                it needs
  *        | hashed: the template's key       | never stored, never hashed
  *        v                                  v
  *     built once, in a VM                fresh clone of the template
@@ -48,7 +48,7 @@
 #include <stdint.h>
 
 #define AGENTVM_ABI_MAJOR 0
-#define AGENTVM_ABI_MINOR 1
+#define AGENTVM_ABI_MINOR 2
 
 /* "agentvm\0" read as a little-endian number: tells a plugin from any other shared object. */
 #define AGENTVM_PLUGIN_MAGIC UINT64_C(0x006d76746e656761)
@@ -106,6 +106,7 @@ struct agentvm_host {
     const char *const *(*args)(struct agentvm_host *h);
     const struct agentvm_mcp *(*mcp)(struct agentvm_host *h, size_t index);
     int (*fail)(struct agentvm_host *h, const char *message, const char *advice);
+    int (*warm)(struct agentvm_host *h, const char *const *argv); /* 0.2 */
 };
 
 /* Returns 0, or -1 after agentvm_fail. */
@@ -155,6 +156,15 @@ static inline int agentvm_run(struct agentvm_host *h, const char *label, const c
                               unsigned flags)
 {
     return h->run(h, label, argv, flags);
+}
+
+/* A command to run once, as the guest user, in the booted VM before it is saved as the template
+ * that every start resumes: what it read from the disk is then in memory already.  It should do
+ * what the agent does first (such as printing its version), end by itself and leave nothing behind.
+ * Since 0.2. */
+static inline int agentvm_warm(struct agentvm_host *h, const char *const *argv)
+{
+    return h->warm(h, argv);
 }
 
 /* ---- provision and launch ------------------------------------------------------------------- */

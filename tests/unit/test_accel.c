@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "vm/accel.h"
 #include "vm/accel_cache.h"
+#include "vm/fingerprint.h"
 
 /* A folder with a QEMU of our own making, first in PATH. */
 struct fixture {
@@ -214,11 +215,11 @@ static void test_cpuinfo(void **state)
     auto_buf struct buf out = BUF_INIT, none = BUF_INIT;
 
     (void)state;
-    accel_cache_cpu("processor\t: 0\nmodel\t\t: 1\nmodel name\t: AMD EPYC\nmicrocode\t: 0x1065\n"
+    fingerprint_cpu("processor\t: 0\nmodel\t\t: 1\nmodel name\t: AMD EPYC\nmicrocode\t: 0x1065\n"
                     "\nprocessor\t: 1\nmodel name\t: other\n",
                     &out);
     assert_string_equal(out.data, "AMD EPYC\n0x1065\n");
-    accel_cache_cpu("", &none);
+    fingerprint_cpu("", &none);
     assert_string_equal(none.data, "\n\n");
 }
 

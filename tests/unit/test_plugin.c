@@ -25,8 +25,8 @@ static void test_load_faults(void **state)
     } cases[] = {
         {"bad-magic", "is no agentvm plugin: its magic number is wrong"},
         {"no-symbol", "is no agentvm plugin: it exports no symbol agentvm_plugin"},
-        {"other-major", "was built for plugin interface 7.1, this agentvm has 0.1"},
-        {"newer-minor", "was built for plugin interface 0.2, this agentvm has 0.1"},
+        {"other-major", "was built for plugin interface 7.2, this agentvm has 0.2"},
+        {"newer-minor", "was built for plugin interface 0.3, this agentvm has 0.2"},
         {"tiny-size", "its table has 24 bytes, at least 48 are needed"},
         {"bad-kind", "its kind 9 is neither agent nor tool"},
         {"bad-name", "its name \"../bad\\x1b[2J\" is not made of lower-case letters"},
@@ -124,7 +124,7 @@ static void test_description(void **state)
     assert_string_equal(pl.version, "1.2");
     assert_string_equal(pl.summary, "does deeds");
     assert_int_equal(pl.kind, PLUGIN_AGENT);
-    assert_int_equal(pl.abi_minor, 1);
+    assert_int_equal(pl.abi_minor, 2);
     assert_int_equal(pl.noptions, 2);
     assert_string_equal(pl.options[0].default_value, "nothing");
     assert_true(pl.options[0].sensitive);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -30,6 +31,9 @@ struct fixture {
     struct err why;
     int started, opened, stopped;
     bool stop_when_started, free_when_started;
+    const char *save_to; /* when started */
+    int resumed, saved;
+    struct err save_failure;
 };
 
 static void on_started(void *arg)
@@ -44,6 +48,8 @@ static void on_started(void *arg)
     }
     if (f->stop_when_started)
         f->driver->stop(f->vm);
+    if (f->save_to)
+        f->driver->save(f->vm, f->save_to);
 }
 
 static void on_channel(void *arg, bool opened)
@@ -64,6 +70,34 @@ static void on_stopped(void *arg, const struct err *why)
     f->driver->free(f->vm); /* allowed from within */
     f->vm = NULL;
     loop_quit(f->loop);
+}
+
+static void on_resumed(void *arg)
+{
+    struct fixture *f = arg;
+
+    f->resumed++;
+    f->driver->stop(f->vm);
+}
+
+static void on_saved(void *arg, const char *failure)
+{
+    struct fixture *f = arg;
+
+    f->saved++;
+    if (failure)
+        err_set(&f->save_failure, "%s", failure);
+    f->driver->stop(f->vm);
+}
+
+static struct vm_events events_for(struct fixture *f)
+{
+    return (struct vm_events){.started = on_started,
+                              .resumed = on_resumed,
+                              .channel_opened = on_channel,
+                              .saved = on_saved,
+                              .stopped = on_stopped,
+                              .arg = f};
 }
 
 static void on_deadline(void *arg)
@@ -122,6 +156,7 @@ static int tear_down(void **state)
     assert_int_equal(file_remove_tree_at(AT_FDCWD, f->dir, NULL), 0);
     err_clear(&f->e);
     err_clear(&f->why);
+    err_clear(&f->save_failure);
     free(f->console);
     free(f->log);
     free(f);
@@ -131,7 +166,7 @@ static int tear_down(void **state)
 /* Runs a machine with those settings to its end. */
 static void play(struct fixture *f, const char *settings)
 {
-    struct vm_events ev = {on_started, on_channel, on_stopped, f};
+    struct vm_events ev = events_for(f);
 
     install_fake(f, settings);
     f->vm = f->driver->start(&f->config, f->loop, &ev, &f->channel, &f->e);
@@ -242,7 +277,7 @@ static void test_hang(void **state)
 static void test_stop_before_answer(void **state)
 {
     struct fixture *f = *state;
-    struct vm_events ev = {on_started, on_channel, on_stopped, f};
+    struct vm_events ev = events_for(f);
 
     install_fake(f, "FAKE_QEMU=no-qmp");
     f->vm = f->driver->start(&f->config, f->loop, &ev, &f->channel, &f->e);
@@ -288,17 +323,76 @@ static void test_old_version(void **state)
     struct fixture *f = *state;
 
     install_fake(f, "FAKE_QEMU_VERSION=6.2.0");
-    assert_int_equal(f->driver->check(&f->e), -1);
+    assert_int_equal(f->driver->check(NULL, &f->e), -1);
     assert_non_null(strstr(f->e.msg, "QEMU 6.2, which is too old: 7.2 is needed"));
     assert_non_null(strstr(f->e.advice, "apt install qemu-system-x86"));
     install_fake(f, "FAKE_QEMU_VERSION=10.0.8");
-    assert_int_equal(f->driver->check(&f->e), 0);
+    assert_int_equal(f->driver->check(NULL, &f->e), 0);
+}
+
+/* A machine is saved, and another goes on from there; each version's own way. */
+static void save_and_load(struct fixture *f, const char *version)
+{
+    auto_free char *ram = mem_printf("%s/ram-%s", f->dir, version);
+    auto_free char *state = mem_printf("%s/state-%s", f->dir, version);
+    auto_free char *settings = mem_printf("FAKE_QEMU_VERSION=%s", version);
+
+    f->saved = f->resumed = f->stopped = 0;
+    f->config.ram = ram;
+    f->save_to = state;
+    play(f, settings);
+    f->save_to = NULL;
+    if (f->save_failure.msg)
+        fail_msg("%s", f->save_failure.msg);
+    assert_int_equal(f->saved, 1);
+    assert_int_equal(access(state, F_OK), 0);
+
+    f->config.state = state;
+    play(f, settings);
+    assert_int_equal(f->resumed, 1);
+    assert_null(f->why.msg);
+    f->config.state = f->config.ram = NULL;
+}
+
+static void test_save_and_load(void **state)
+{
+    save_and_load(*state, "7.2.22");
+    save_and_load(*state, "10.0.8");
+}
+
+static void test_save_fails(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *ram = mem_printf("%s/ram", f->dir);
+
+    f->config.ram = ram;
+    f->save_to = "/nonexistent/state";
+    play(f, "");
+    assert_int_equal(f->saved, 1);
+    assert_non_null(strstr(f->save_failure.msg, "/nonexistent/state"));
+    err_clear(&f->save_failure);
+    f->save_to = f->console;
+    play(f, "FAKE_QEMU=migration-fails FAKE_QEMU_VERSION=10.0.8");
+    assert_int_equal(f->saved, 2);
+    assert_non_null(f->save_failure.msg);
+}
+
+static void test_load_fails(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *saved = mem_printf("%s/saved", f->dir);
+
+    f->config.ram = f->config.state = saved;
+    assert_int_equal(file_write_at(AT_FDCWD, saved, "garbage", 7, 0600, NULL), 0);
+    play(f, "");
+    assert_int_equal(f->resumed, 0);
+    expect_why(f, "QEMU failed with exit code 1");
 }
 
 static void test_unwritable_log(void **state)
 {
     struct fixture *f = *state;
-    struct vm_events ev = {on_started, on_channel, on_stopped, f};
+    struct vm_events ev = events_for(f);
 
     install_fake(f, "");
     f->config.stderr_log = "/nonexistent/log";
@@ -333,6 +427,9 @@ int main(void)
         TEST(test_free_in_callback),
         TEST(test_environment),
         TEST(test_old_version),
+        TEST(test_save_and_load),
+        TEST(test_save_fails),
+        TEST(test_load_fails),
         TEST(test_unwritable_log),
         TEST(test_unknown_driver),
     };
