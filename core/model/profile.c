@@ -341,5 +341,5 @@ int profile_load(struct profile *p, enum profile_origin origin, const char *path
     if (!required)
         return 0;
     err_set(e, "profile %s does not exist", shown);
-    return err_advise(e, "name an existing file; its keys are described in agent.ini(5)");
+    return err_advise(e, "name an existing file; its keys are described in agentvm.ini(5)");
 }

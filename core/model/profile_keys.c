@@ -184,7 +184,7 @@ static int set_tools(struct profile *p, const struct profile_key *k,
 #define NARROWS .narrows = true
 
 /* Every fixed key; a new one is a row here, a member of struct profile and a paragraph in
- * agent.ini.5. */
+ * agentvm.ini.5. */
 static const struct profile_key keys[] = {
     {"agent", "name", PROFILE_TEXT, AT(agent), set_agent},
     {"agent", "tools", PROFILE_LIST, AT(tools), set_tools, NARROWS},
