@@ -22,7 +22,7 @@ const struct command commands[] = {
     {"stop", "[ID... | --all]", "stop this folder's VMs, or those named", OPT_ALL, true, cmd_stop},
     {"plan", "[OPTIONS] [--json] [--] [AGENT ARGUMENTS...]", "show what a run would do",
      OPT_SESSION | OPT_JSON, true, cmd_plan},
-    {"config", "[OPTIONS] [--json] [check FILE]",
+    {"config", "[OPTIONS] [--json] | check [--json] FILE",
      "show every setting and who made it, or check a file", OPT_SESSION | OPT_JSON, true,
      cmd_config},
     {"init", "[--project DIR]", "write an agent.ini for this folder, explained and empty",

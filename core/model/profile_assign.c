@@ -201,7 +201,7 @@ int profile_assign(struct profile *p, const struct profile_entry *entry, struct 
         return profile_named_add(p, entry, e);
     if (k ? k->set(p, k, entry, &narrower, e) < 0 : set_free(p, entry, e) < 0)
         return -1;
-    note_origin(p, entry, k && strcmp(k->name, "packages") == 0);
+    note_origin(p, entry, k && k->adds);
     if (entry->origin == PROFILE_PROJECT && !(k && k->narrows && narrower) &&
         !is_judged_later(entry->section))
         profile_widen(p, k, entry, before);
