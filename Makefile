@@ -85,7 +85,7 @@ install: all
 	$(if $(PLUGIN_INI),install -m 644 $(PLUGIN_INI) $(DESTDIR)$(LIBDIR)/agentvm/plugins/)
 	install -D -m 644 sdk/agentvm/plugin.h $(DESTDIR)$(PREFIX)/include/agentvm/plugin.h
 	install -D -m 644 core/cli/agentvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/agentvm.1
-	install -D -m 644 core/model/agent.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5/agent.ini.5
+	install -D -m 644 core/model/agentvm.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5/agentvm.ini.5
 
 # Debian packages for building, running and testing; sudo only where needed.
 DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev \

@@ -131,6 +131,23 @@ int file_write_at(int dirfd, const char *name, const void *data, size_t len, mod
     return 0;
 }
 
+int file_create_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+                   struct err *e)
+{
+    auto_close int fd =
+        openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+
+    if (fd < 0 && errno == EEXIST)
+        return 1;
+    if (fd < 0)
+        return err_errno(e, errno, "cannot create %s", name);
+    if (file_write_all(fd, data, len, e) < 0) {
+        unlinkat(dirfd, name, 0);
+        return err_prefix(e, "%s", name);
+    }
+    return 0;
+}
+
 int file_mkdirs(const char *path, mode_t mode, struct err *e)
 {
     auto_free char *copy = mem_strdup(path);

@@ -20,6 +20,12 @@ int file_read_at(int dirfd, const char *name, size_t max, struct buf *out, struc
 int file_write_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
                   struct err *e);
 
+/* Writes a file that must not exist yet; a symlink of that name, even a dangling one, exists.
+ * Returns 0; 1 if there is something of that name (no error is made); -1 on any other failure,
+ * which leaves no file behind. */
+int file_create_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+                   struct err *e);
+
 /* Writes all bytes to fd, which must be blocking. */
 int file_write_all(int fd, const void *data, size_t len, struct err *e);
 

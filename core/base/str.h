@@ -63,11 +63,12 @@ int str_to_size(const char *s, uint64_t *out);
 const char *str_nearest(const char *word, const char *const *candidates, size_t n);
 /* Writes 2*len lower-case hex digits and a NUL. */
 void str_hex(char *out, const void *data, size_t len);
-/* Returns the text quoted for one shell word if it needs it; control bytes and invalid UTF-8 are
- * escaped ($'\033'). The caller frees it. */
+/* Returns the text quoted for one shell word if it needs it; what str_printable escapes is escaped
+ * ($'\033'). The caller frees it. */
 char *str_quote(const char *s);
-/* Returns the text with control bytes and invalid UTF-8 made visible (\xNN); line feeds and tabs
- * stay, carriage returns go.  The caller frees it. */
+/* Returns the text with control characters (C1 too), invalid UTF-8, and characters that reorder
+ * text or cannot be seen written as \xNN; line feeds and tabs stay, carriage returns go.  The
+ * caller frees it. */
 char *str_printable(const char *s, size_t len);
 /* Returns the last n lines of text, made printable; caller frees. */
 char *str_tail(const char *text, size_t len, int n);

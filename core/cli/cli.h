@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <cjson/cJSON.h>
+
 #include "base/err.h"
 #include "base/str.h"
 #include "session/session.h"
@@ -24,6 +26,7 @@ enum {
     OPT_JSON = 4,
     OPT_ALL = 8,
     OPT_REVOKE = 16,
+    OPT_PROJECT = 32, /* --project alone */
 };
 
 struct command {
@@ -45,6 +48,8 @@ int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err 
 void cli_describe_options(int groups, struct buf *out);
 /* Prints on stdout; -1 if that fails. */
 int cli_print(const char *text, struct err *e);
+/* The same for a document, which it frees. */
+int cli_print_json(cJSON *json, struct err *e);
 /* Prints an error with its detail and advice; returns its exit code. */
 int cli_report(const struct err *e);
 
@@ -55,6 +60,8 @@ int cmd_exec(struct cli *cli, struct err *e);
 int cmd_list(struct cli *cli, struct err *e);
 int cmd_stop(struct cli *cli, struct err *e);
 int cmd_plan(struct cli *cli, struct err *e);
+int cmd_config(struct cli *cli, struct err *e);
+int cmd_init(struct cli *cli, struct err *e);
 int cmd_plugin(struct cli *cli, struct err *e);
 int cmd_trust(struct cli *cli, struct err *e);
 int cmd_help(struct cli *cli, struct err *e);

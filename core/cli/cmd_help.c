@@ -12,7 +12,7 @@ static void describe_all(struct buf *out)
     buf_puts(out, "\nOptions of run, setup, shell, exec and plan:\n");
     cli_describe_options(OPT_SESSION, out);
     buf_puts(out,
-             "\nagentvm help COMMAND tells more; the manual is agentvm(1) and agent.ini(5).\n");
+             "\nagentvm help COMMAND tells more; the manual is agentvm(1) and agentvm.ini(5).\n");
 }
 
 int cmd_help(struct cli *cli, struct err *e)

@@ -22,6 +22,11 @@ const struct command commands[] = {
     {"stop", "[ID... | --all]", "stop this folder's VMs, or those named", OPT_ALL, true, cmd_stop},
     {"plan", "[OPTIONS] [--json] [--] [AGENT ARGUMENTS...]", "show what a run would do",
      OPT_SESSION | OPT_JSON, true, cmd_plan},
+    {"config", "[OPTIONS] [--json] | check [--json] FILE",
+     "show every setting and who made it, or check a file", OPT_SESSION | OPT_JSON, true,
+     cmd_config},
+    {"init", "[--project DIR]", "write an agent.ini for this folder, explained and empty",
+     OPT_PROJECT, false, cmd_init},
     {"plugin", "list | check FILE", "list plugins, or tell what is wrong with one", OPT_JSON, true,
      cmd_plugin},
     {"trust", "[--revoke] [--project DIR]", "approve this folder's agent.ini and runtime script",
@@ -35,6 +40,14 @@ int cli_print(const char *text, struct err *e)
     if (file_write_stream(STDOUT_FILENO, text, strlen(text)) < 0)
         return err_errno(e, errno, "cannot write to stdout");
     return 0;
+}
+
+int cli_print_json(cJSON *json, struct err *e)
+{
+    auto_free char *text = cJSON_Print(json);
+
+    cJSON_Delete(json);
+    return cli_print(text, e) < 0 || cli_print("\n", e) < 0 ? -1 : 0;
 }
 
 int cli_report(const struct err *e)

@@ -35,9 +35,9 @@ static const struct option {
     const char *help;
 } options[] = {
     {"--agent", 0, "NAME", OPT_SESSION, ID_PROFILE_KEY, "agent", "name", "agent plugin to run"},
-    {"--profile", 0, "FILE", OPT_SESSION, ID_PROFILE, NULL, NULL,
-     "profile in place of the user's agent.ini"},
-    {"--project", 0, "DIR", OPT_SESSION, ID_PROJECT, NULL, NULL,
+    {"--profile", 0, "NAME|FILE", OPT_SESSION, ID_PROFILE, NULL, NULL,
+     "[profile.NAME] of the user's agent.ini; or FILE in its place"},
+    {"--project", 0, "DIR", OPT_SESSION | OPT_PROJECT, ID_PROJECT, NULL, NULL,
      "folder to share (default: this one)"},
     {"--cpus", 0, "N", OPT_SESSION, ID_PROFILE_KEY, "vm", "cpus", "virtual CPUs"},
     {"--memory", 0, "SIZE", OPT_SESSION, ID_PROFILE_KEY, "vm", "memory", "memory, as 4G"},

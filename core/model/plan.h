@@ -21,7 +21,7 @@ enum plan_op {
     PLAN_ENV,         /* name, value for the session */
     PLAN_SECRET_ENV,  /* name, secret value for the session */
     PLAN_SECRET_FILE, /* path, mode, secret data for the session */
-    PLAN_OFFER_MCP,   /* name, argv, env: an MCP server that a tool offers to the agent */
+    PLAN_OFFER_MCP,   /* name, argv, env: an MCP server for the agent, from a tool or the profile */
     PLAN_EXEC,        /* argv: what launch starts; exactly one, last */
     PLAN_WARM,        /* argv: a command run before the booted VM is saved */
 };
@@ -66,6 +66,7 @@ enum {
     PLAN_STEPS_MAX = 512,
     PLAN_DATA_MAX = 1 << 20, /* bytes of one file or value */
     PLAN_ARGS_MAX = 4096,
+    PLAN_SERVER_MAX = 64, /* bytes of an MCP server's name */
 };
 
 /* Appends a zeroed step and returns it; valid until the next append. */
@@ -80,6 +81,9 @@ void plan_free(struct plan *p);
 int plan_validate(const struct plan *p, enum plan_phase phase, struct err *e);
 /* The part of it that concerns one step alone; the error names the field. */
 int plan_check_step(const struct plan_step *s, struct err *e);
+
+/* Whether s may name an MCP server: letters, digits, '-' and '_'. */
+bool plan_is_server_name(const char *s);
 
 /* The document; secrets are left out ("secret": true stands for the value).  Bytes that are not
  * UTF-8 travel as base64 in "data_base64".  Stable: the same plan gives the same bytes. */

@@ -10,7 +10,6 @@
 enum {
     SHOWN_MAX = 80, /* bytes of a refused text that an error repeats */
     LABEL_MAX = 100,
-    SERVER_MAX = 64,
     ARG_MAX_BYTES = 128 * 1024 - 1, /* MAX_ARG_STRLEN of Linux, without the NUL */
 };
 
@@ -53,13 +52,20 @@ static int check_variable(const char *s, struct err *e)
     return 0;
 }
 
-static int check_server(const char *s, struct err *e)
+bool plan_is_server_name(const char *s)
 {
-    if (!*s || strlen(s) > SERVER_MAX)
-        return err_set(e, "name: a server's name has 1 to %d bytes", SERVER_MAX);
     for (const char *p = s; *p; p++)
         if (!isalnum((unsigned char)*p) && *p != '-' && *p != '_')
-            return refuse(e, "name", s, "has other characters than letters, digits, '-' and '_'");
+            return false;
+    return *s && strlen(s) <= PLAN_SERVER_MAX;
+}
+
+static int check_server(const char *s, struct err *e)
+{
+    if (!*s || strlen(s) > PLAN_SERVER_MAX)
+        return err_set(e, "name: a server's name has 1 to %d bytes", PLAN_SERVER_MAX);
+    if (!plan_is_server_name(s))
+        return refuse(e, "name", s, "has other characters than letters, digits, '-' and '_'");
     return 0;
 }
 

@@ -9,11 +9,11 @@
 #include <cjson/cJSON.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "model/base64.h"
+#include "model/json_text.h"
 #include "model/plan.h"
 #include "model/plan_shape.h"
 
@@ -23,67 +23,21 @@ enum { ITEMS_MAX = 64 * 1024, MODE_TEXT = 8 };
 
 /* ---- out ------------------------------------------------------------------------------------ */
 
-/* Length of the UTF-8 sequence at p, 0 if it is malformed or a control character; tab and line
- * ends count as text.  C1 controls are refused as terminals obey them. */
-static size_t text_length(const unsigned char *p, size_t len)
-{
-    size_t n = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
-    uint32_t c = n == 1 ? *p : *p & (0x7fu >> n);
-    static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};
-
-    if (n == 1)
-        return c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c != 0x7f);
-    if (*p < 0xc0 || n > len)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
-}
-
-static bool is_text(const char *data, size_t len)
-{
-    for (size_t i = 0, n; i < len; i += n) {
-        n = text_length((const unsigned char *)data + i, len - i);
-        if (n == 0)
-            return false;
-    }
-    return true;
-}
-
-static cJSON *string_item(const char *s)
-{
-    auto_free char *encoded = NULL;
-    cJSON *o;
-
-    if (is_text(s, strlen(s)))
-        return cJSON_CreateString(s);
-    encoded = base64_encode(s, strlen(s));
-    o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "base64", encoded);
-    return o;
-}
-
 static void add_string(cJSON *o, const char *key, const char *s)
 {
-    cJSON_AddItemToObject(o, key, string_item(s ? s : ""));
+    cJSON_AddItemToObject(o, key, json_text(s ? s : ""));
 }
 
 static void add_strings(cJSON *o, const char *key, const struct strv *sv)
 {
-    cJSON *list = cJSON_AddArrayToObject(o, key);
-
-    for (size_t i = 0; i < sv->n; i++)
-        cJSON_AddItemToArray(list, string_item(sv->v[i]));
+    cJSON_AddItemToObject(o, key, json_texts(sv));
 }
 
 static void add_data(cJSON *o, const char *key, const struct buf *data)
 {
     const char *text = data->data ? data->data : "";
 
-    if (is_text(text, data->len)) {
+    if (json_is_text(text, data->len)) {
         cJSON_AddStringToObject(o, key, text);
     } else {
         auto_free char *name = mem_printf("%s_base64", key);
@@ -205,7 +159,7 @@ static int take_data(const cJSON *item, bool encoded, struct buf *out, struct er
     return 0;
 }
 
-/* What string_item made: a string, or an object with the bytes that are none. */
+/* What json_text made: a string, or an object with the bytes that are none. */
 static int take_text(const cJSON *item, char **out, struct err *e)
 {
     auto_buf struct buf bytes = BUF_INIT;

@@ -1,13 +1,10 @@
+/* An ini text, read by inih and checked around it. */
 #include "model/profile.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/profile_keys.h"
@@ -15,55 +12,17 @@
 
 enum {
     LINE_MAX_BYTES = 64 * 1024, /* without the line end */
-    FILE_MAX_BYTES = 1 << 20,
-    SETTINGS_MAX = 1024,    /* of one file; bounds the search for keys set twice */
-    SECTION_MAX_BYTES = 49, /* inih cuts longer names of sections */
+    SETTINGS_MAX = 1024,        /* of one file; bounds the search for keys set twice */
+    SECTION_MAX_BYTES = 49,     /* inih cuts longer names of sections */
     SHOWN_MAX = 80,
 };
 
-void profile_defaults(struct profile *p)
-{
-    const uint64_t mib = (uint64_t)1 << 20;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);
-    uint64_t half = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 2 : 0;
-
-    *p = (struct profile){
-        .agent = mem_strdup("claude"),
-        .backend = mem_strdup("qemu"),
-        .cpus = cpus < 1   ? 1
-                : cpus > 4 ? 4
-                           : (unsigned)cpus,
-        .memory = 4096 * mib,
-        .disk = 20480 * mib,
-        .boot_timeout = 120,
-    };
-    if (half < p->memory)
-        p->memory = half < 512 * mib ? 512 * mib : half / mib * mib;
-}
-
-void profile_free(struct profile *p)
-{
-    free(p->agent);
-    free(p->backend);
-    strv_free(&p->packages);
-    strv_free(&p->base_packages);
-    strv_free(&p->env);
-    strv_free(&p->tools);
-    strv_free(&p->origins);
-    for (size_t i = 0; i < p->nsettings; i++) {
-        free(p->settings[i].plugin);
-        free(p->settings[i].key);
-        free(p->settings[i].value);
-        free(p->settings[i].where);
-    }
-    free(p->settings);
-    free(p->project_widens_what);
-    *p = (struct profile){0};
-}
-
 /* An ini text on its way through inih.  The reader below feeds it line by line, after checking what
  * inih would silently cut or skip; a key waits in `pending` until the next one, because further
- * lines may add to it. */
+ * lines may add to it.
+ *
+ * A problem ends the reading, or, where problems are collected, only drops what it concerns: the
+ * line and those that continue it, or all lines of a section that does not exist. */
 struct source {
     struct profile *profile;
     enum profile_origin origin;
@@ -81,19 +40,33 @@ struct source {
     } pending;
     struct strv seen; /* "section.key", for keys set twice */
     int seen_line[SETTINGS_MAX];
+    bool drop_lines;   /* those that continue a wrong one */
+    bool drop_section; /* the lines of a wrong one */
     bool failed;
+    struct strv *problems; /* collected here, or NULL */
     struct err *err;
 };
 
-/* The message is made by the caller; ends the parsing. */
+/* The message is made by the caller.  Returns -1; whether the reading ends says s->failed. */
 static int fail(struct source *s)
 {
-    s->failed = true;
+    if (s->problems) {
+        strv_push(s->problems, err_msg(s->err));
+        err_clear(s->err);
+    } else {
+        s->failed = true;
+    }
     return -1;
 }
 
+static void flush(struct source *s);
+
+/* A problem of a line that ends the key before it: problems are told in the order of lines. */
 static int fail_at(struct source *s, int line, const char *what)
 {
+    flush(s);
+    if (s->failed)
+        return -1;
     err_set(s->err, "%s:%d: %s", s->name, line, what);
     return fail(s);
 }
@@ -119,17 +92,17 @@ static int check_bytes(struct source *s, const char *line, size_t len)
     return 0;
 }
 
-/* Hands the waiting key to the profile. */
-static int flush(struct source *s)
+/* Hands the waiting key to the profile; no further line continues it. */
+static void flush(struct source *s)
 {
     auto_free char *section = steal_ptr(&s->pending.section), *key = steal_ptr(&s->pending.key);
     auto_free char *value = buf_steal(&s->pending.value);
     auto_free char *where = mem_printf("%s:%d", s->name, s->pending.line);
     struct profile_entry entry = {s->origin, where, section, key, value};
 
-    if (!key)
-        return 0;
-    return profile_assign(s->profile, &entry, s->err) < 0 ? fail(s) : 0;
+    s->open = false;
+    if (key && profile_assign(s->profile, &entry, s->err) < 0)
+        fail(s);
 }
 
 /* inih tells of a section only with its first key, cuts its name and skips what follows it. */
@@ -138,8 +111,10 @@ static int check_section(struct source *s, const char *start, const char *end)
     const char *close = memchr(start, ']', (size_t)(end - start));
     auto_free char *name = NULL, *where = NULL;
 
-    if (flush(s) < 0)
+    flush(s);
+    if (s->failed)
         return -1;
+    s->drop_section = true; /* until its name is fine */
     if (!close)
         return fail_at(s, s->line, "a section's name must end with ']'");
     name = mem_dup(start + 1, (size_t)(close - start - 1));
@@ -154,8 +129,20 @@ static int check_section(struct source *s, const char *start, const char *end)
     for (close++; close < end; close++)
         if (*close != ' ' && *close != '\t' && *close != '\r')
             return fail_at(s, s->line, "there is text after the section's name");
-    s->open = false;
-    return profile_check_section(where, name, s->err) < 0 ? fail(s) : 0;
+    if (profile_section(s->profile, s->origin, where, name, s->err) < 0)
+        return fail(s);
+    s->drop_section = false;
+    return 0;
+}
+
+/* What inih would tell of a line only as the number of the first such one. */
+static int check_setting(struct source *s, const char *start, const char *end)
+{
+    size_t len = (size_t)(end - start);
+
+    if (memchr(start, '=', len) || memchr(start, ':', len))
+        return 0;
+    return fail_at(s, s->line, "this is neither 'key = value' nor '[section]' nor a comment");
 }
 
 static int check_line(struct source *s, const char *line, size_t len)
@@ -169,9 +156,16 @@ static int check_line(struct source *s, const char *line, size_t len)
     s->indented = p < end && (*p == ' ' || *p == '\t');
     while (p < end && (*p == ' ' || *p == '\t'))
         p++;
-    if (p < end && *p == '[' && !(s->indented && s->open))
+    if (p == end || *p == '\r' || *p == ';' || *p == '#')
+        return 0; /* stands between any two lines */
+    if (s->indented && s->drop_lines)
+        return -1;
+    s->drop_lines = false;
+    if (s->indented && s->open)
+        return 0;
+    if (*p == '[')
         return check_section(s, p, end);
-    return 0;
+    return check_setting(s, p, end);
 }
 
 /* inih's reader: behaves like fgets. */
@@ -186,15 +180,15 @@ static char *next_line(char *out, int size, void *stream)
     newline = memchr(line, '\n', s->len - s->pos);
     len = newline ? (size_t)(newline - line) : s->len - s->pos;
     s->line++;
-    if (check_line(s, line, len) < 0)
-        return NULL;
-    if (len + 2 > (size_t)size) {
-        fail_at(s, s->line, "the line is longer than inih's buffer");
-        return NULL;
+    s->pos += len + (newline ? 1 : 0);
+    if (check_line(s, line, len) < 0) {
+        s->drop_lines = true;
+        len = 0; /* inih shall count the line */
     }
+    if (s->failed || len + 2 > (size_t)size)
+        return NULL;
     memcpy(out, line, len);
     memcpy(out + len, "\n", 2);
-    s->pos += len + (newline ? 1 : 0);
     return out;
 }
 
@@ -232,7 +226,27 @@ static int continue_value(struct source *s, const char *value)
                 s->name, s->line, shown, s->pending.line);
         return fail(s);
     }
-    buf_printf(&s->pending.value, " %s", value);
+    buf_printf(&s->pending.value, "\n%s", value);
+    return 0;
+}
+
+static int begin_setting(struct source *s, const char *section, const char *name, const char *value)
+{
+    flush(s);
+    if (s->failed || s->drop_section)
+        return -1;
+    if (section[0] == '\0')
+        return fail_at(s, s->line, "a setting stands before the first [section]");
+    if (name[0] == '\0')
+        return fail_at(s, s->line, "the name before '=' is missing");
+    if (check_twice(s, section, name) < 0)
+        return -1;
+    s->open = true;
+    s->pending.section = mem_strdup(section);
+    s->pending.key = mem_strdup(name);
+    s->pending.line = s->line;
+    s->pending.list = profile_key_is_list(section, name);
+    buf_puts(&s->pending.value, value);
     return 0;
 }
 
@@ -244,22 +258,10 @@ static int take_setting(void *user, const char *section, const char *name, const
     if (s->failed)
         return 0;
     if (s->indented && s->open)
-        return continue_value(s, value) == 0;
-    if (flush(s) < 0)
-        return 0;
-    if (section[0] == '\0')
-        return fail_at(s, s->line, "a setting stands before the first [section]") == 0;
-    if (name[0] == '\0')
-        return fail_at(s, s->line, "the name before '=' is missing") == 0;
-    if (check_twice(s, section, name) < 0)
-        return 0;
-    s->open = true;
-    s->pending.section = mem_strdup(section);
-    s->pending.key = mem_strdup(name);
-    s->pending.line = s->line;
-    s->pending.list = profile_key_is_list(section, name);
-    buf_puts(&s->pending.value, value);
-    return 1;
+        continue_value(s, value);
+    else if (begin_setting(s, section, name, value) < 0)
+        s->drop_lines = true;
+    return !s->failed;
 }
 
 /* Debian's inih is configured at run time, by variables (55-1 in Debian 12 and 59-1 in Debian 13
@@ -284,62 +286,71 @@ static void source_free(struct source *s)
     strv_free(&s->seen);
 }
 
+/* What can be told at the end of the text only. */
+static void finish(struct source *s)
+{
+    struct profile *p = s->profile;
+
+    flush(s);
+    for (size_t i = 0; i < p->nmcp && !s->failed; i++) {
+        if (p->mcp[i].layer != p->layer)
+            continue;
+        if (profile_mcp_check(&p->mcp[i], s->err) < 0)
+            fail(s);
+        else if (s->origin == PROFILE_PROJECT)
+            profile_widen_mcp(p, &p->mcp[i]);
+    }
+    for (size_t i = 0; i < p->nnamed && !s->failed && s->origin == PROFILE_USER; i++)
+        if (profile_named_check(&p->named[i], s->err) < 0)
+            fail(s);
+}
+
+static void read_source(struct source *s)
+{
+    int rc;
+
+    configure_inih();
+    s->profile->layer++;
+    rc = ini_parse_stream(next_line, s, take_setting, s);
+    if (!s->failed && rc < 0)
+        log_die("out of memory");
+    if (!s->failed && rc > 0 && !s->problems)
+        fail_at(s, rc, "inih does not understand this line");
+    if (!s->failed)
+        finish(s);
+    source_free(s);
+}
+
 int profile_apply(struct profile *p, enum profile_origin origin, const char *name, const char *text,
                   size_t len, struct err *e)
 {
     auto_free char *shown = show_text(name, 0);
-    struct source s = {
-        .profile = p, .origin = origin, .name = shown, .text = text, .len = len, .err = e};
-    int rc;
+    auto_err struct err own = ERR_INIT;
+    struct source s = {.profile = p,
+                       .origin = origin,
+                       .name = shown,
+                       .text = text,
+                       .len = len,
+                       .err = e ? e : &own};
 
-    configure_inih();
-    rc = ini_parse_stream(next_line, &s, take_setting, &s);
-    if (!s.failed && rc < 0)
-        log_die("out of memory");
-    if (!s.failed && flush(&s) == 0 && rc > 0)
-        fail_at(&s, rc, "this is neither 'key = value' nor '[section]' nor a comment");
-    source_free(&s);
+    read_source(&s);
     return s.failed ? -1 : 0;
 }
 
-int profile_set(struct profile *p, const char *option, const char *section, const char *key,
-                const char *value, struct err *e)
+void profile_check(const char *name, const char *text, size_t len, struct strv *problems)
 {
-    struct profile_entry entry = {PROFILE_FLAGS, option, section, key, value};
+    auto_free char *shown = show_text(name, 0);
+    auto_err struct err e = ERR_INIT;
+    struct profile p;
+    struct source s = {.profile = &p,
+                       .origin = PROFILE_USER,
+                       .name = shown,
+                       .text = text,
+                       .len = len,
+                       .problems = problems,
+                       .err = &e};
 
-    return profile_assign(p, &entry, e);
-}
-
-/* The user's own file may be a symlink, as tools for dotfiles make them; the project's may not: it
- * could lead to any file of the host. */
-static int read_profile(enum profile_origin origin, const char *path, struct buf *text,
-                        struct err *e)
-{
-    auto_close int fd = -1;
-
-    if (origin == PROFILE_PROJECT)
-        return file_read_at(AT_FDCWD, path, FILE_MAX_BYTES, text, e);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return 1;
-    if (fd < 0)
-        return err_errno(e, errno, "cannot open it");
-    return file_read_fd(fd, FILE_MAX_BYTES, text, e);
-}
-
-int profile_load(struct profile *p, enum profile_origin origin, const char *path, bool required,
-                 struct err *e)
-{
-    auto_buf struct buf text = BUF_INIT;
-    auto_free char *shown = show_text(path, 0);
-    int rc = read_profile(origin, path, &text, e);
-
-    if (rc < 0)
-        return origin == PROFILE_PROJECT ? -1 : err_prefix(e, "%s", shown);
-    if (rc == 0)
-        return profile_apply(p, origin, path, text.data, text.len, e);
-    if (!required)
-        return 0;
-    err_set(e, "profile %s does not exist", shown);
-    return err_advise(e, "name an existing file; its keys are described in agent.ini(5)");
+    profile_defaults(&p);
+    read_source(&s);
+    profile_free(&p);
 }

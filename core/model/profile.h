@@ -1,5 +1,6 @@
-/* The profile: settings from built-in defaults, the plugin's own ini, the user's agent.ini, the
- * project's agent.ini and the command line, each overriding the one before.
+/* The profile: settings from built-in defaults, the plugin's own ini, the user's agent.ini and one
+ * of the named profiles in it, the project's agent.ini and the command line, each overriding the
+ * one before.
  *
  * An unknown section or key is an error with file, line and the nearest known name.
  */
@@ -30,6 +31,36 @@ struct plugin_setting {
     char *where; /* "file:line" for errors */
 };
 
+/* An MCP server, [mcp.NAME]: a unit, which a later file replaces as a whole. */
+struct profile_mcp {
+    char *name;
+    char *command; /* never NULL in a profile that was applied without error */
+    struct strv args;
+    struct strv env; /* NAME=value */
+    enum profile_origin origin;
+    char *where;    /* "file:line" of the section */
+    unsigned layer; /* which text it is from */
+    bool faulty;    /* something wrong in it was told */
+};
+
+/* [profile.NAME] of the user's file: settings that wait for --profile NAME. */
+struct profile_named {
+    char *name;
+    char *where; /* "file:line" */
+    bool faulty; /* something wrong in it was told */
+    struct profile_line {
+        char *section, *key, *value, *where;
+    } * lines;
+    size_t n;
+};
+
+/* Who set a value. */
+struct profile_note {
+    char *name; /* "section.key" */
+    enum profile_origin origin;
+    char *where; /* "file:line", or the option */
+};
+
 struct profile {
     char *agent;                     /* [agent] name */
     char *backend;                   /* [vm] backend: "qemu" */
@@ -43,9 +74,15 @@ struct profile {
     struct strv tools;               /* [agent] tools: tool plugins to load, by name */
     struct plugin_setting *settings; /* [plugin.NAME] key = value, checked by the plugin host */
     size_t nsettings;
-    struct strv origins;       /* section.key=who set it, for profile_describe */
-    bool project_widens;       /* the project's file does more than narrow: profile_apply */
-    char *project_widens_what; /* its first such "[section] key", for the question */
+    struct profile_mcp *mcp; /* [mcp.NAME], in the order of their first mention */
+    size_t nmcp;
+    struct profile_named *named; /* [profile.NAME] */
+    size_t nnamed;
+    struct profile_note *notes; /* who set what, for profile_describe */
+    size_t nnotes;
+    struct strv project_widens; /* what the project's file does beyond narrowing, each in words that
+                                   follow "it": "runs agent x"; printable */
+    unsigned layer;             /* counts the texts that were applied */
 };
 
 /* Built-in defaults: cpus = min(4, host's), memory 4G (at most half of the host's), disk 20G,
@@ -58,10 +95,14 @@ void profile_free(struct profile *p);
  * profile is then good for profile_free only.
  * A later value replaces an earlier one; [image] packages adds to it.
  * For PROFILE_PROJECT only keys that narrow are taken silently (cpus, memory, disk, boot-timeout
- * not above the value so far, tools out of those named so far); any other sets project_widens (and
- * is applied too: the caller must not use the profile until the user approved the file). */
+ * not above the value so far, tools out of those named so far), and options of plugins, which
+ * plugin_check_settings judges; any other adds to project_widens (and is applied too: the caller
+ * must not use the profile until the user approved the file).
+ * [profile.NAME] is for PROFILE_USER only; it is checked and kept for profile_select. */
 int profile_apply(struct profile *p, enum profile_origin origin, const char *name, const char *text,
                   size_t len, struct err *e);
+/* Checks an ini text alone, as a user's file; every problem found is appended, "name:line: ...". */
+void profile_check(const char *name, const char *text, size_t len, struct strv *problems);
 /* Applies one "section.key=value"-like setting from the command line; option is its spelling for
  * errors, e.g. "--cpus". */
 int profile_set(struct profile *p, const char *option, const char *section, const char *key,
@@ -70,8 +111,22 @@ int profile_set(struct profile *p, const char *option, const char *section, cons
  * A symlink is followed, except for PROFILE_PROJECT. */
 int profile_load(struct profile *p, enum profile_origin origin, const char *path, bool required,
                  struct err *e);
+/* As profile_check, for a file; fails only where it cannot be read. */
+int profile_check_file(const char *path, struct strv *problems, struct err *e);
 
-/* The profile as text, one "section.key = value  (origin)" a line, for agentvm plan. */
+/* Whether --profile WORD means a named profile rather than a file: no '/' and no ".ini" at its end.
+ * Never both: the working directory is a project, which must not get to define a profile. */
+bool profile_is_name(const char *word);
+/* Applies the named profile, as the user's; file is where it was looked for. */
+int profile_select(struct profile *p, const char *name, const char *file, struct err *e);
+
+/* The profile as text, one "section.key = value  (origin)" a line. */
 char *profile_describe(const struct profile *p);
+/* [{"section", "key", "value", "origins": [{"source", "where"}]}, ...], as agentvm.ini(5) has it.
+ */
+char *profile_to_json(const struct profile *p);
+
+/* An agent.ini in which every key stands, explained and commented out; the caller frees it. */
+char *profile_sample(void);
 
 #endif

@@ -14,9 +14,8 @@
 
 enum { SHOWN_MAX = 80, NAME_MAX_LENGTH = 64, LIST_MAX = PLAN_STEPS_MAX };
 
-/* "where: key: 'value' what"; an option on the command line is its own name. */
-static int refuse(const struct profile_entry *entry, struct err *e, const char *value,
-                  const char *what)
+int profile_refuse(const struct profile_entry *entry, const char *value, const char *what,
+                   struct err *e)
 {
     auto_free char *shown = show_text(value, SHOWN_MAX);
 
@@ -35,7 +34,7 @@ static int set_number(struct profile *p, const struct profile_key *k,
         auto_free char *what = mem_printf("is not a number from %llu to %llu",
                                           (unsigned long long)k->min, (unsigned long long)k->max);
 
-        return refuse(entry, e, entry->value, what);
+        return profile_refuse(entry, entry->value, what, e);
     }
     *narrower = value <= *at;
     *at = (unsigned)value;
@@ -52,18 +51,17 @@ static int set_size(struct profile *p, const struct profile_key *k,
         auto_free char *what =
             mem_printf("is not a size from %s to %s (a number with K, M, G or T)", min, max);
 
-        return refuse(entry, e, entry->value, what);
+        return profile_refuse(entry, entry->value, what, e);
     }
     if (value % MIB != 0) /* qemu refuses other sizes, much later */
-        return refuse(entry, e, entry->value,
-                      "is not a whole number of MiB (write it with M or G)");
+        return profile_refuse(entry, entry->value,
+                              "is not a whole number of MiB (write it with M or G)", e);
     *narrower = value <= *at;
     *at = value;
     return 0;
 }
 
-/* The names of plugins and of their options: lower-case words joined by '-'. */
-static bool is_plain_name(const char *s)
+bool profile_is_plain_name(const char *s)
 {
     size_t len = strlen(s);
 
@@ -86,9 +84,9 @@ static int set_agent(struct profile *p, const struct profile_key *k,
 {
     char **at = profile_member(p, k);
 
-    if (!is_plain_name(entry->value))
-        return refuse(entry, e, entry->value,
-                      "is not a plugin's name (lower-case letters, digits and '-')");
+    if (!profile_is_plain_name(entry->value))
+        return profile_refuse(entry, entry->value,
+                              "is not a plugin's name (lower-case letters, digits and '-')", e);
     free(*at);
     *at = mem_strdup(entry->value);
     *narrower = false;
@@ -101,7 +99,7 @@ static int set_backend(struct profile *p, const struct profile_key *k,
     char **at = profile_member(p, k);
 
     if (strcmp(entry->value, "qemu") != 0)
-        return refuse(entry, e, entry->value, "is not a backend; the only one is 'qemu'");
+        return profile_refuse(entry, entry->value, "is not a backend; the only one is 'qemu'", e);
     free(*at);
     *at = mem_strdup(entry->value);
     *narrower = false;
@@ -120,9 +118,9 @@ static int parse_names(const struct profile_entry *entry, bool (*test)(const cha
     strv_split(&words, text);
     for (size_t i = 0; i < words.n; i++) {
         if (!test(words.v[i]))
-            return refuse(entry, e, words.v[i], what);
+            return profile_refuse(entry, words.v[i], what, e);
         if (out->n == LIST_MAX)
-            return refuse(entry, e, words.v[i], "is one name too many for a list");
+            return profile_refuse(entry, words.v[i], "is one name too many for a list", e);
         if (!strv_has(out, words.v[i]))
             strv_push(out, words.v[i]);
     }
@@ -170,7 +168,7 @@ static int set_tools(struct profile *p, const struct profile_key *k,
     auto_strv struct strv names = STRV_INIT;
     struct strv *at = profile_member(p, k);
 
-    if (parse_names(entry, is_plain_name,
+    if (parse_names(entry, profile_is_plain_name,
                     "is not a plugin's name (lower-case letters, digits and '-')", &names, e) < 0)
         return -1;
     *narrower = true;
@@ -184,17 +182,29 @@ static int set_tools(struct profile *p, const struct profile_key *k,
 #define NARROWS .narrows = true
 
 /* Every fixed key; a new one is a row here, a member of struct profile and a paragraph in
- * agent.ini.5. */
+ * agentvm.ini.5. */
 static const struct profile_key keys[] = {
-    {"agent", "name", PROFILE_TEXT, AT(agent), set_agent},
-    {"agent", "tools", PROFILE_LIST, AT(tools), set_tools, NARROWS},
-    {"vm", "backend", PROFILE_TEXT, AT(backend), set_backend},
-    {"vm", "cpus", PROFILE_NUMBER, AT(cpus), set_number, 1, 64, NARROWS},
-    {"vm", "memory", PROFILE_SIZE, AT(memory), set_size, 512 * MIB, TIB, NARROWS},
-    {"vm", "disk", PROFILE_SIZE, AT(disk), set_size, 10 * GIB, 16 * TIB, NARROWS},
-    {"vm", "boot-timeout", PROFILE_NUMBER, AT(boot_timeout), set_number, 10, 3600, NARROWS},
-    {"image", "packages", PROFILE_LIST, AT(packages), add_packages},
-    {"image", "base-packages", PROFILE_LIST, AT(base_packages), set_base_packages},
+    {"agent", "name", PROFILE_TEXT, AT(agent), set_agent, .does = "runs agent",
+     .help = "the agent plugin to run; agentvm plugin list names them", .example = "codex"},
+    {"agent", "tools", PROFILE_LIST, AT(tools), set_tools, NARROWS, .does = "loads tools",
+     .help = "tool plugins to load", .example = "chrome-mcp"},
+    {"vm", "backend", PROFILE_TEXT, AT(backend), set_backend, .does = "runs the VM with",
+     .help = "what runs the VM", .example = "qemu"},
+    {"vm", "cpus", PROFILE_NUMBER, AT(cpus), set_number, 1, 64, NARROWS,
+     .help = "virtual CPUs, 1 to 64", .example = "2"},
+    {"vm", "memory", PROFILE_SIZE, AT(memory), set_size, 512 * MIB, TIB, NARROWS,
+     .help = "memory, 512M to 1T", .example = "2G"},
+    {"vm", "disk", PROFILE_SIZE, AT(disk), set_size, 10 * GIB, 16 * TIB, NARROWS,
+     .help = "disk, 10G to 16T; takes space only as far as it is used", .example = "10G"},
+    {"vm", "boot-timeout", PROFILE_NUMBER, AT(boot_timeout), set_number, 10, 3600, NARROWS,
+     .help = "seconds that the VM may take to boot, 10 to 3600", .example = "60"},
+    {"image", "packages", PROFILE_LIST, AT(packages), add_packages, .adds = true,
+     .does = "installs packages",
+     .help = "Debian packages to install, besides the user's and the standard ones",
+     .example = "postgresql-client golang"},
+    {"image", "base-packages", PROFILE_LIST, AT(base_packages), set_base_packages,
+     .does = "replaces the standard packages by",
+     .help = "Debian packages to install instead of the standard ones", .example = "git curl"},
 };
 
 const struct profile_key *profile_keys(size_t *n)
@@ -203,146 +213,10 @@ const struct profile_key *profile_keys(size_t *n)
     return keys;
 }
 
-static const char *const sections[] = {"agent", "vm", "image", "env"};
-
-static const struct profile_key *find_key(const char *section, const char *name)
+const struct profile_key *profile_find_key(const char *section, const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
             return &keys[i];
     return NULL;
-}
-
-bool profile_key_is_list(const char *section, const char *key)
-{
-    const struct profile_key *k = find_key(section, key);
-
-    return k && k->type == PROFILE_LIST;
-}
-
-int profile_check_section(const char *where, const char *section, struct err *e)
-{
-    auto_free char *shown = show_text(section, SHOWN_MAX);
-    const char *nearest;
-
-    for (size_t i = 0; i < ARRAY_LEN(sections); i++)
-        if (strcmp(section, sections[i]) == 0)
-            return 0;
-    if (str_starts(section, PROFILE_PLUGIN_SECTION)) {
-        if (is_plain_name(section + strlen(PROFILE_PLUGIN_SECTION)))
-            return 0;
-        return err_set(e, "%s: [%s] does not name a plugin (lower-case letters, digits and '-')",
-                       where, shown);
-    }
-    nearest = str_nearest(section, sections, ARRAY_LEN(sections));
-    if (nearest)
-        return err_set(e, "%s: unknown section [%s]; did you mean [%s]?", where, shown, nearest);
-    return err_set(e,
-                   "%s: unknown section [%s]; there are [agent], [vm], [image], [env] and "
-                   "[plugin.NAME]",
-                   where, shown);
-}
-
-static int unknown_key(const struct profile_entry *entry, struct err *e)
-{
-    auto_free char *shown = show_text(entry->key, SHOWN_MAX);
-    const char *names[ARRAY_LEN(keys)], *nearest;
-    auto_buf struct buf all = BUF_INIT;
-    size_t n = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        if (strcmp(keys[i].section, entry->section) == 0) {
-            buf_printf(&all, "%s%s", n ? ", " : "", keys[i].name);
-            names[n++] = keys[i].name;
-        } else if (strcmp(keys[i].name, entry->key) == 0) {
-            return err_set(e, "%s: unknown key '%s' in [%s]; it belongs in [%s]", entry->where,
-                           shown, entry->section, keys[i].section);
-        }
-    }
-    nearest = str_nearest(entry->key, names, n);
-    if (nearest)
-        return err_set(e, "%s: unknown key '%s' in [%s]; did you mean '%s'?", entry->where, shown,
-                       entry->section, nearest);
-    return err_set(e, "%s: unknown key '%s' in [%s]; there are %s", entry->where, shown,
-                   entry->section, all.data);
-}
-
-static int set_env(struct profile *p, const struct profile_entry *entry, struct err *e)
-{
-    auto_free char *shown = show_text(entry->key, SHOWN_MAX);
-
-    if (!str_is_identifier(entry->key))
-        return err_set(e,
-                       "%s: '%s' is not the name of a variable (letters, digits and '_', not "
-                       "starting with a digit)",
-                       entry->where, shown);
-    strv_setenv(&p->env, entry->key, entry->value);
-    return 0;
-}
-
-static int set_plugin(struct profile *p, const struct profile_entry *entry, struct err *e)
-{
-    const char *plugin = entry->section + strlen(PROFILE_PLUGIN_SECTION);
-    auto_free char *shown = show_text(entry->key, SHOWN_MAX);
-    struct plugin_setting *s = NULL;
-
-    if (!is_plain_name(entry->key))
-        return err_set(e, "%s: '%s' is not the name of an option (lower-case words joined by '-')",
-                       entry->where, shown);
-    for (size_t i = 0; i < p->nsettings && !s; i++)
-        if (strcmp(p->settings[i].plugin, plugin) == 0 &&
-            strcmp(p->settings[i].key, entry->key) == 0)
-            s = &p->settings[i];
-    if (!s) {
-        p->settings = mem_realloc(p->settings, p->nsettings + 1, sizeof(*p->settings));
-        s = &p->settings[p->nsettings++];
-        *s = (struct plugin_setting){.plugin = mem_strdup(plugin), .key = mem_strdup(entry->key)};
-    }
-    free(s->value);
-    free(s->where);
-    s->value = mem_strdup(entry->value);
-    s->where = mem_strdup(entry->where);
-    s->origin = entry->origin;
-    return 0;
-}
-
-/* extends: the value before is still part of it. */
-static void note_origin(struct profile *p, const struct profile_entry *entry, bool extends)
-{
-    auto_free char *name = mem_printf("%s.%s", entry->section, entry->key);
-    const char *now = profile_origin_name(entry->origin);
-    const char *before = extends ? strv_getenv(&p->origins, name) : NULL;
-    auto_free char *both = NULL;
-
-    if (before && strcmp(before, profile_origin_name(PROFILE_BUILTIN)) != 0 &&
-        !str_ends(before, now))
-        both = mem_printf("%s, %s", before, now);
-    strv_setenv(&p->origins, name, both ? both : before && str_ends(before, now) ? before : now);
-}
-
-int profile_assign(struct profile *p, const struct profile_entry *entry, struct err *e)
-{
-    const struct profile_key *k = find_key(entry->section, entry->key);
-    bool narrower = false;
-    int rc;
-
-    if (profile_check_section(entry->where, entry->section, e) < 0)
-        return -1;
-    if (k)
-        rc = k->set(p, k, entry, &narrower, e);
-    else if (strcmp(entry->section, "env") == 0)
-        rc = set_env(p, entry, e);
-    else if (str_starts(entry->section, PROFILE_PLUGIN_SECTION))
-        rc = set_plugin(p, entry, e);
-    else
-        rc = unknown_key(entry, e);
-    if (rc < 0)
-        return -1;
-    note_origin(p, entry, k && k->set == add_packages);
-    if (entry->origin == PROFILE_PROJECT && !(k && k->narrows && narrower)) {
-        p->project_widens = true;
-        if (!p->project_widens_what)
-            p->project_widens_what = mem_printf("[%s] %s", entry->section, entry->key);
-    }
-    return 0;
 }

@@ -75,8 +75,8 @@ static cJSON *load_store(int dir, const char *file, const char *project)
     return is_store_of(store, project) ? steal_ptr(&store) : NULL;
 }
 
-int trust_is_approved(const struct paths *p, const char *project, const struct trust_file *f,
-                      bool *approved, struct err *e)
+int trust_state(const struct paths *p, const char *project, const struct trust_file *f,
+                enum trust_state *state, struct err *e)
 {
     auto_close int dir = open_folder(p, e);
     auto_json cJSON *store = NULL;
@@ -84,7 +84,7 @@ int trust_is_approved(const struct paths *p, const char *project, const struct t
     const cJSON *files;
     const char *said;
 
-    *approved = !f->present;
+    *state = f->present ? TRUST_UNKNOWN : TRUST_APPROVED;
     if (dir < 0)
         return -1;
     if (!f->present)
@@ -94,7 +94,8 @@ int trust_is_approved(const struct paths *p, const char *project, const struct t
     store = load_store(dir, file, project);
     files = cJSON_GetObjectItemCaseSensitive(store, "files");
     said = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(files, f->name));
-    *approved = said && strcmp(said, digest) == 0;
+    if (said)
+        *state = strcmp(said, digest) == 0 ? TRUST_APPROVED : TRUST_CHANGED;
     return 0;
 }
 

@@ -21,10 +21,16 @@ enum { TRUST_FILE_MAX = 1 << 20 }; /* bytes; a longer project file is refused */
 int trust_read(const char *project, const char *name, struct trust_file *out, struct err *e);
 void trust_file_free(struct trust_file *f);
 
-/* Whether these exact bytes of this name were approved for this project.  An absent file needs no
- * approval; a store that cannot be read or understood approves nothing. */
-int trust_is_approved(const struct paths *p, const char *project, const struct trust_file *f,
-                      bool *approved, struct err *e);
+enum trust_state {
+    TRUST_UNKNOWN,  /* nothing of this name was approved here */
+    TRUST_APPROVED, /* these exact bytes were; or there is no file, which needs no approval */
+    TRUST_CHANGED,  /* other bytes were */
+};
+
+/* What was approved for this project under this name.  A store that cannot be read or understood
+ * approves nothing. */
+int trust_state(const struct paths *p, const char *project, const struct trust_file *f,
+                enum trust_state *state, struct err *e);
 /* Remembers the approval, replacing an earlier one of that name; for an absent file forgets it. */
 int trust_approve(const struct paths *p, const char *project, const struct trust_file *f,
                   struct err *e);

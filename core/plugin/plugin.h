@@ -85,10 +85,10 @@ void plugin_free(struct plugin *pl);
 int plugin_ini(const struct plugin *pl, struct buf *text, struct err *e);
 
 /* Checks that every [plugin.NAME] setting of the profile names an existing option; the error names
- * file and line and the nearest option.  Sets *project_widens if a setting of the project's file
- * is one marked sensitive. */
+ * file and line and the nearest option.  Options that are marked sensitive and set by the
+ * project's file are added to widens, in words as profile's project_widens. */
 int plugin_check_settings(const struct plugin *pl, const struct profile *profile,
-                          bool *project_widens, struct err *e);
+                          struct strv *widens, struct err *e);
 
 /* Runs one hook and returns its validated plan; a missing hook gives an empty plan. */
 int plugin_call(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,

@@ -16,6 +16,7 @@
 enum {
     INI_MAX = 64 * 1024, /* bytes of a plugin's NAME.ini */
     SHOWN_MAX = 60,
+    VALUE_SHOWN_MAX = 200,
 };
 
 static const char *kind_name(enum plugin_kind kind)
@@ -259,7 +260,7 @@ static int unknown_option(const struct plugin *pl, const struct plugin_setting *
 }
 
 int plugin_check_settings(const struct plugin *pl, const struct profile *profile,
-                          bool *project_widens, struct err *e)
+                          struct strv *widens, struct err *e)
 {
     for (size_t i = 0; i < profile->nsettings; i++) {
         const struct plugin_setting *s = &profile->settings[i];
@@ -270,8 +271,11 @@ int plugin_check_settings(const struct plugin *pl, const struct profile *profile
         o = find_option(pl, s->key);
         if (!o)
             return unknown_option(pl, s, e);
-        if (o->sensitive && s->origin == PROFILE_PROJECT)
-            *project_widens = true;
+        if (o->sensitive && s->origin == PROFILE_PROJECT) {
+            auto_free char *shown = show_text(s->value, VALUE_SHOWN_MAX);
+
+            strv_pushf(widens, "sets option %s of plugin %s to '%s'", s->key, pl->name, shown);
+        }
     }
     return 0;
 }

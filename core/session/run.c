@@ -116,7 +116,7 @@ static const struct plan_step *find_exec(const struct plan *p)
 static int start_agent(struct session *s, const struct launch *l, struct err *e)
 {
     const struct plan_step *exec = find_exec(&l->launch);
-    auto_strv struct strv env = STRV_INIT;
+    auto_strv struct strv env = STRV_INIT, bare = STRV_INIT;
     struct guest_program program = {
         .env_file = GUEST_ENV_FILE, .cwd = s->project, .user = s->user.name};
 
@@ -124,6 +124,10 @@ static int start_agent(struct session *s, const struct launch *l, struct err *e)
         return err_set(e, "plugin %s starts nothing", s->agent.name);
     if (provision_files(s, &l->auth, e) < 0 || provision_files(s, &l->launch, e) < 0 ||
         run_runtime(s, l, e) < 0)
+        return -1;
+    build_environment(s, l, false, &bare);
+    program.env = bare.v;
+    if (session_check_servers(s, &program, e) < 0)
         return -1;
     build_environment(s, l, true, &env);
     program.argv = exec->argv.v;

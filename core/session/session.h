@@ -30,7 +30,7 @@ enum { SESSION_FLAGS_MAX = 64 };
 struct session_options {
     struct session_flag flags[SESSION_FLAGS_MAX];
     size_t nflags;
-    const char *profile; /* --profile, or NULL: the user's agent.ini */
+    const char *profile; /* --profile: a name in the user's agent.ini, or another file; or NULL */
     const char *project; /* --project, or NULL: the working directory */
     const char *timing;  /* --timing: a file, "-" for stderr, or NULL */
     const char *vm;      /* --vm, or NULL */
@@ -69,8 +69,14 @@ struct session {
 int session_init(struct session *s, const struct session_options *o, struct err *e);
 void session_free(struct session *s);
 
-/* The project folder, the profile (approved) and the plugins that it names. */
+/* The project folder, the profile and the plugins that it names.  What the project's file does
+ * beyond narrowing is in profile.project_widens, and not approved yet. */
+int session_load_profile(struct session *s, struct err *e);
+/* The same with the approval, and the driver. */
 int session_load(struct session *s, struct err *e);
+
+/* Makes sure that the project's agent.ini is approved, where it has to be. */
+int session_approve_profile(struct session *s, struct err *e);
 
 /* Makes sure that the project's runtime script, if any, is approved. */
 int session_approve_runtime(struct session *s, struct err *e);
@@ -78,7 +84,8 @@ int session_approve_runtime(struct session *s, struct err *e);
 /* What hooks may ask; tty and args only matter to launch. */
 struct plugin_context session_context(struct session *s, bool with_project);
 
-/* Plans of all plugins' hooks of a phase: tools first, then the agent. */
+/* Plans of all plugins' hooks of a phase: tools first, then the profile's MCP servers, then the
+ * agent, which gets all that was offered. */
 int session_plan(struct session *s, enum plan_phase phase, struct plan *out, struct err *e);
 /* The provision plan with the core's own steps. */
 int session_provision_plan(struct session *s, struct plan *out, struct err *e);
@@ -89,6 +96,9 @@ struct template_keys {
     char provisioned[DIGEST_HEX + 1];
 };
 
+/* Every package of the image: the standard ones or what replaces them, the profile's, the plan's.
+ */
+void template_packages(struct session *s, const struct plan *provision, struct strv *out);
 int template_keys(struct session *s, const struct plan *provision, struct template_keys *out,
                   struct err *e);
 
@@ -166,6 +176,10 @@ int session_exec(struct session *s, const struct guest_program *p, struct err *e
 /* Environment of the session: the profile's, and the terminal's where there is one. */
 void session_environment(struct session *s, struct strv *env);
 bool session_has_tty(void);
+
+/* Fails if the command of one of the profile's MCP servers is no program in the VM; as says in
+ * which folder, as which user and with which environment the agent would look for it. */
+int session_check_servers(struct session *s, const struct guest_program *as, struct err *e);
 
 /* The commands' stories.  Each returns the exit code for the shell, or -1 with an error. */
 int session_run(struct session *s, struct err *e);

@@ -18,8 +18,7 @@ enum {
     PROVISION_GIB = 4, /* measured: 1.3 GiB for Claude Code and Node.js; agents differ */
 };
 
-/* All packages: the seed or what replaces it, the profile's, the plans'. */
-static void collect_packages(struct session *s, const struct plan *provision, struct strv *out)
+void template_packages(struct session *s, const struct plan *provision, struct strv *out)
 {
     if (s->profile.base_packages.n > 0)
         strv_push_all(out, s->profile.base_packages.v);
@@ -55,7 +54,7 @@ static void make_request(struct session *s, const struct plan *provision, struct
                                         .gid = s->user.gid},
                                .progress = show_progress,
                                .arg = &s->stages};
-    collect_packages(s, provision, &r->packages);
+    template_packages(s, provision, &r->packages);
 }
 
 int template_keys(struct session *s, const struct plan *provision, struct template_keys *out,

@@ -229,7 +229,8 @@ static inline const char *const *agentvm_args(struct agentvm_host *h)
     return h->args(h);
 }
 
-/* Agents: the index-th MCP server that the session's tools offer, or NULL past the last. */
+/* Agents: the index-th MCP server that the session's tools and the profile offer, or NULL past the
+ * last. */
 static inline const struct agentvm_mcp *agentvm_mcp(struct agentvm_host *h, size_t index)
 {
     return h->mcp(h, index);

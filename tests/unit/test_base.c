@@ -142,7 +142,17 @@ static void test_printable(void **state)
     check_printable("\xe0\x80\xaf", "\\xe0\\x80\\xaf"); /* overlong */
     check_printable("\xed\xa0\x80", "\\xed\\xa0\\x80"); /* surrogate */
     check_printable("\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80");
-    check_printable("\xc2\x85", "\\xc2\\x85");
+    check_printable("\xc2\x85", "\\xc2\\x85"); /* C1: next line */
+    check_printable("\xc2\x9b"
+                    "2J",
+                    "\\xc2\\x9b2J");                             /* C1: starts an escape */
+    check_printable("\xe2\x80\xae", "\\xe2\\x80\\xae");          /* right-to-left override */
+    check_printable("\xe2\x81\xa6", "\\xe2\\x81\\xa6");          /* left-to-right isolate */
+    check_printable("\xd8\x9c", "\\xd8\\x9c");                   /* Arabic letter mark */
+    check_printable("\xe2\x80\xa8", "\\xe2\\x80\\xa8");          /* line separator */
+    check_printable("\xe2\x80\x8b", "\\xe2\\x80\\x8b");          /* zero width space */
+    check_printable("\xf3\xa0\x81\x81", "\\xf3\\xa0\\x81\\x81"); /* tag letter */
+    check_printable("\xe2\x80\x8d\xd7\x90\xc2\xa0", "\xe2\x80\x8d\xd7\x90\xc2\xa0");
     check_printable("\xed\x9f\xbf\xef\xbf\xbd", "\xed\x9f\xbf\xef\xbf\xbd");
 }
 

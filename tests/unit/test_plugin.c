@@ -244,16 +244,17 @@ static void test_settings(void **state)
     };
     struct profile profile = {.settings = settings, .nsettings = ARRAY_LEN(settings)};
     auto_err struct err e = ERR_INIT;
-    bool widens = false;
+    auto_strv struct strv widens = STRV_INIT;
     struct plugin pl;
 
     (void)state;
     assert_ok(plugin_inspect(path, &pl, &e), &e);
     assert_ok(plugin_check_settings(&pl, &profile, &widens, &e), &e);
-    assert_false(widens);
+    assert_int_equal(widens.n, 0);
     settings[2].origin = PROFILE_PROJECT;
     assert_ok(plugin_check_settings(&pl, &profile, &widens, &e), &e);
-    assert_true(widens);
+    assert_int_equal(widens.n, 1);
+    assert_string_equal(widens.v[0], "sets option deed of plugin deeds to '1'");
     settings[2].key = (char *)"dead";
     assert_int_equal(plugin_check_settings(&pl, &profile, &widens, &e), -1);
     assert_string_equal(e.advice, "did you mean deed?");

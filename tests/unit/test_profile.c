@@ -106,7 +106,7 @@ static void test_all_keys(void **state)
     assert_string_equal(profile.settings[0].value, "opus");
     assert_string_equal(profile.settings[0].where, "agent.ini:16");
     assert_int_equal(profile.settings[0].origin, PROFILE_USER);
-    assert_false(profile.project_widens);
+    assert_int_equal(profile.project_widens.n, 0);
 }
 
 /* Values are literal: no quotes, no comments, any bytes but control characters. */
@@ -161,7 +161,7 @@ static void test_unknown(void **state)
     assert_refused("[vmm]\ncpus = 2\n", "agent.ini:1: unknown section [vmm]; did you mean [vm]?");
     assert_refused("[network]\n",
                    "agent.ini:1: unknown section [network]; there are [agent], [vm], "
-                   "[image], [env] and [plugin.NAME]");
+                   "[image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
     assert_refused("[plugin.A]\n", "agent.ini:1: [plugin.A] does not name a plugin (lower-case "
                                    "letters, digits and '-')");
     assert_refused("[plugin.a]\nB = 1\n", "agent.ini:2: 'B' is not the name of an option "
@@ -238,7 +238,7 @@ static void test_bad_bytes(void **state)
                    "agent.ini:2: the line contains the control character 0x0d");
     assert_refused("[\xc2\x9bx]\n",
                    "agent.ini:1: unknown section [\\xc2\\x9bx]; there are [agent], "
-                   "[vm], [image], [env] and [plugin.NAME]");
+                   "[vm], [image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
 }
 
 /* A text with one line of len bytes, "A = xxx...", in [env]. */
@@ -293,40 +293,48 @@ static void test_too_many(void **state)
     assert_refused(names.data, "agent.ini:2: packages: 'p512' is one name too many for a list");
 }
 
-static void assert_widens(const char *text, const char *what)
+/* does: what the approval says, each thing in a line. */
+static void assert_widens(const char *text, const char *does)
 {
     struct profile p;
     auto_err struct err e = ERR_INIT;
+    auto_buf struct buf all = BUF_INIT;
     static const char base[] = "[vm]\ncpus = 4\nmemory = 4G\n[agent]\ntools = a b\n";
 
     profile_defaults(&p);
     assert_int_equal(profile_apply(&p, PROFILE_USER, "user", base, strlen(base), NULL), 0);
     if (profile_apply(&p, PROFILE_PROJECT, "agent.ini", text, strlen(text), &e) < 0)
         fail_msg("%s", err_msg(&e));
-    assert_int_equal(p.project_widens, what != NULL);
-    if (what)
-        assert_string_equal(p.project_widens_what, what);
+    buf_puts(&all, "");
+    for (size_t i = 0; i < p.project_widens.n; i++)
+        buf_printf(&all, "%s%s", i ? "\n" : "", p.project_widens.v[i]);
+    assert_string_equal(all.data, does);
     profile_free(&p);
 }
 
 static void test_project(void **state)
 {
     (void)state;
-    assert_widens("", NULL);
-    assert_widens("[vm]\ncpus = 4\nmemory = 2G\ndisk = 10G\nboot-timeout = 60\n", NULL);
-    assert_widens("[agent]\ntools = b\n", NULL);
-    assert_widens("[agent]\ntools =\n", NULL);
-    assert_widens("[vm]\ncpus = 5\n", "[vm] cpus");
-    assert_widens("[vm]\nmemory = 5G\n", "[vm] memory");
-    assert_widens("[vm]\ndisk = 21G\n", "[vm] disk");
-    assert_widens("[vm]\nboot-timeout = 121\n", "[vm] boot-timeout");
-    assert_widens("[vm]\nbackend = qemu\n", "[vm] backend");
-    assert_widens("[agent]\ntools = b c\n", "[agent] tools");
-    assert_widens("[agent]\nname = claude\n", "[agent] name");
-    assert_widens("[image]\nbase-packages = git\n[env]\nA = 1\n", "[image] base-packages");
-    assert_widens("[image]\npackages = git\n", "[image] packages");
-    assert_widens("[vm]\ncpus = 1\n[env]\nA = 1\n", "[env] A");
-    assert_widens("[plugin.claude]\nmodel = x\n", "[plugin.claude] model");
+    assert_widens("", "");
+    assert_widens("[vm]\ncpus = 4\nmemory = 2G\ndisk = 10G\nboot-timeout = 60\n", "");
+    assert_widens("[agent]\ntools = b\n", "");
+    assert_widens("[agent]\ntools =\n", "");
+    assert_widens("[vm]\ncpus = 5\n", "raises cpus from 4 to 5");
+    assert_widens("[vm]\nmemory = 5G\n", "raises memory from 4G to 5G");
+    assert_widens("[vm]\ndisk = 21G\n", "raises disk from 20G to 21G");
+    assert_widens("[vm]\nboot-timeout = 121\n", "raises boot-timeout from 120 to 121");
+    assert_widens("[vm]\nbackend = qemu\n", "runs the VM with qemu");
+    assert_widens("[agent]\ntools = b c\n", "loads tools b c");
+    assert_widens("[agent]\nname = claude\n", "runs agent claude");
+    assert_widens("[image]\nbase-packages = git\n[env]\nA = \xe2\x80\xae"
+                  "1\n",
+                  "replaces the standard packages by git\nsets variable A to '\\xe2\\x80\\xae1'");
+    assert_widens("[image]\npackages =\n  git\n  jq\n", "installs packages git jq");
+    assert_widens("[image]\nbase-packages =\n", "replaces the standard packages by nothing");
+    assert_widens("[vm]\ncpus = 1\n[env]\nA = 1\n", "sets variable A to '1'");
+    assert_widens("[mcp.fs]\ncommand = npx\nargs = -y \"a b\"\nenv = K=v\n",
+                  "starts MCP server fs: npx -y 'a b', with variables K=v");
+    assert_widens("[plugin.claude]\nmodel = x\n", ""); /* plugin_check_settings knows */
 }
 
 static void test_project_is_applied(void **state)
@@ -353,13 +361,13 @@ static void test_flags(void **state)
     assert_int_equal(profile_set(&profile, "--env", "env", "A", "two\nlines", NULL), 0);
     assert_int_equal(profile.cpus, 2);
     assert_string_equal(strv_getenv(&profile.env, "A"), "two\nlines");
-    assert_false(profile.project_widens);
+    assert_int_equal(profile.project_widens.n, 0);
     assert_flag_refused("vm", "cpus", "many", "--flag: 'many' is not a number from 1 to 64");
     assert_flag_refused("vm", "cpsu", "1",
                         "--flag: unknown key 'cpsu' in [vm]; did you mean 'cpus'?");
     assert_flag_refused("mv", "cpus", "1",
                         "--flag: unknown section [mv]; there are [agent], [vm], "
-                        "[image], [env] and [plugin.NAME]");
+                        "[image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
 }
 
 static void test_describe(void **state)
@@ -375,15 +383,16 @@ static void test_describe(void **state)
     assert_string_equal(text, "agent.name = claude  (built-in)\n"
                               "agent.tools =   (built-in)\n"
                               "vm.backend = qemu  (built-in)\n"
-                              "vm.cpus = 1  (project)\n"
-                              "vm.memory = 1536M  (user)\n"
+                              "vm.cpus = 1  (project agent.ini:2)\n"
+                              "vm.memory = 1536M  (user agent.ini:2)\n"
                               "vm.disk = 20G  (built-in)\n"
                               "vm.boot-timeout = 120  (built-in)\n"
-                              "image.packages = nodejs vim  (plugin, user)\n"
+                              "image.packages = nodejs vim  (plugin agent.ini:2, user "
+                              "agent.ini:4)\n"
                               "image.base-packages =   (built-in)\n"
-                              "env.A = 1  (user)\n"
-                              "env.B = two\\nlines\\x1b  (command line)\n"
-                              "plugin.claude.model = x  (project)\n");
+                              "env.A = 1  (user agent.ini:6)\n"
+                              "env.B = two\\nlines\\x1b  (command line --env)\n"
+                              "plugin.claude.model = x  (project agent.ini:4)\n");
 }
 
 static char folder[64];

@@ -62,14 +62,19 @@ static struct trust_file get(const char *name)
     return f;
 }
 
-static bool approved(const char *name)
+static enum trust_state state_of(const char *name)
 {
     struct trust_file f = get(name);
-    bool yes = false;
+    enum trust_state state = TRUST_UNKNOWN;
 
-    assert_int_equal(trust_is_approved(&paths, project, &f, &yes, NULL), 0);
+    assert_int_equal(trust_state(&paths, project, &f, &state, NULL), 0);
     trust_file_free(&f);
-    return yes;
+    return state;
+}
+
+static bool approved(const char *name)
+{
+    return state_of(name) == TRUST_APPROVED;
 }
 
 static void approve(const char *name)
@@ -119,15 +124,28 @@ static void test_absent(void **state)
 static void test_other_project(void **state)
 {
     struct trust_file f;
-    bool yes = true;
+    enum trust_state known = TRUST_APPROVED;
 
     (void)state;
     put(PATHS_PROJECT_INI, "x");
     approve(PATHS_PROJECT_INI);
     f = get(PATHS_PROJECT_INI);
-    assert_int_equal(trust_is_approved(&paths, root, &f, &yes, NULL), 0);
-    assert_false(yes);
+    assert_int_equal(trust_state(&paths, root, &f, &known, NULL), 0);
+    assert_int_equal(known, TRUST_UNKNOWN);
     trust_file_free(&f);
+}
+
+/* Who approved other bytes is told that they changed. */
+static void test_changed(void **state)
+{
+    (void)state;
+    put(PATHS_PROJECT_INI, "x");
+    assert_int_equal(state_of(PATHS_PROJECT_INI), TRUST_UNKNOWN);
+    approve(PATHS_PROJECT_INI);
+    put(PATHS_PROJECT_INI, "y");
+    assert_int_equal(state_of(PATHS_PROJECT_INI), TRUST_CHANGED);
+    put(PATHS_PROJECT_RUNTIME, "y");
+    assert_int_equal(state_of(PATHS_PROJECT_RUNTIME), TRUST_UNKNOWN);
 }
 
 static void test_revoke(void **state)
@@ -234,9 +252,9 @@ static void test_read_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_exact_bytes), TEST(test_absent),           TEST(test_other_project),
-        TEST(test_revoke),      TEST(test_store_is_private), TEST(test_damaged_store),
-        TEST(test_moved_store), TEST(test_read_refuses),
+        TEST(test_exact_bytes),   TEST(test_absent),      TEST(test_other_project),
+        TEST(test_changed),       TEST(test_revoke),      TEST(test_store_is_private),
+        TEST(test_damaged_store), TEST(test_moved_store), TEST(test_read_refuses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,135 @@
+/* `agentvm plan --json`: the plans as they are, and what follows from them. */
+#include <cjson/cJSON.h>
+
+#include "base/mem.h"
+#include "cli/plan_view.h"
+#include "model/json_text.h"
+
+static void add_plan(cJSON *root, const char *name, const struct plan *p)
+{
+    auto_free char *text = plan_to_json(p);
+
+    cJSON_AddItemToObject(root, name, cJSON_Parse(text));
+}
+
+static void add_layer(cJSON *list, const char *kind, const char *key, bool exists)
+{
+    cJSON *o;
+
+    if (!*key)
+        return;
+    o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "kind", kind);
+    cJSON_AddStringToObject(o, "key", key);
+    cJSON_AddBoolToObject(o, "exists", exists);
+    cJSON_AddItemToArray(list, o);
+}
+
+static void add_mounts(cJSON *root, const char *project)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "mounts"), *o = cJSON_CreateObject();
+
+    cJSON_AddItemToObject(o, "host", json_text(project));
+    cJSON_AddItemToObject(o, "guest", json_text(project));
+    cJSON_AddBoolToObject(o, "writable", true);
+    cJSON_AddItemToArray(list, o);
+}
+
+/* Names of the session's variables, each once; secret ones are credentials. */
+static void add_environment(cJSON *root, const struct plan_view *v)
+{
+    const struct plan *const plans[] = {&v->auth, &v->launch};
+    auto_strv struct strv env = STRV_INIT;
+    auto_strv struct strv names = STRV_INIT;
+
+    for (size_t i = 0; i < ARRAY_LEN(plans); i++)
+        for (size_t j = 0; j < plans[i]->n; j++)
+            if (plans[i]->steps[j].op == PLAN_ENV)
+                strv_setenv(&env, plans[i]->steps[j].name, "");
+    session_environment(v->session, &env);
+    for (size_t i = 0; i < env.n; i++) {
+        char *name = mem_dup(env.v[i], strcspn(env.v[i], "="));
+
+        if (strv_has(&names, name))
+            free(name);
+        else
+            strv_take(&names, name);
+    }
+    cJSON_AddItemToObject(root, "environment", json_texts(&names));
+}
+
+static void add_credentials(cJSON *root, const struct plan *auth)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "credentials");
+
+    for (size_t i = 0; i < auth->n; i++) {
+        const struct plan_step *s = &auth->steps[i];
+        cJSON *o;
+
+        if (s->op != PLAN_SECRET_ENV && s->op != PLAN_SECRET_FILE)
+            continue;
+        o = cJSON_CreateObject();
+        if (s->op == PLAN_SECRET_ENV)
+            cJSON_AddStringToObject(o, "variable", s->name);
+        else
+            cJSON_AddItemToObject(o, "file", json_text(s->path));
+        cJSON_AddStringToObject(o, "plugin", s->plugin);
+        cJSON_AddItemToArray(list, o);
+    }
+}
+
+static void add_servers(cJSON *root, const struct plan *launch)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "mcp_servers");
+
+    for (size_t i = 0; i < launch->n; i++) {
+        const struct plan_step *s = &launch->steps[i];
+        cJSON *o;
+
+        if (s->op != PLAN_OFFER_MCP)
+            continue;
+        o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "name", s->name);
+        cJSON_AddStringToObject(o, "from", s->plugin);
+        cJSON_AddItemToObject(o, "argv", json_texts(&s->argv));
+        cJSON_AddItemToArray(list, o);
+    }
+}
+
+static void add_argv(cJSON *root, const struct plan *launch)
+{
+    for (size_t i = 0; i < launch->n; i++)
+        if (launch->steps[i].op == PLAN_EXEC)
+            cJSON_AddItemToObject(root, "argv", json_texts(&launch->steps[i].argv));
+}
+
+char *plan_view_json(const struct plan_view *v)
+{
+    auto_free char *settings = profile_to_json(&v->session->profile);
+    auto_free char *text = NULL;
+    cJSON *root = cJSON_CreateObject(), *layers;
+
+    cJSON_AddItemToObject(root, "project", json_text(v->session->project));
+    cJSON_AddStringToObject(root, "agent", v->session->agent.name);
+    cJSON_AddItemToObject(root, "settings", cJSON_Parse(settings));
+    cJSON_AddStringToObject(root, "base_layer", v->keys.base);
+    cJSON_AddStringToObject(root, "provisioned_layer", v->keys.provisioned);
+    layers = cJSON_AddArrayToObject(root, "layers");
+    add_layer(layers, "base", v->keys.base, v->has_base);
+    add_layer(layers, "provisioned", v->keys.provisioned, v->has_provisioned);
+    cJSON_AddItemToObject(root, "packages", json_texts(&v->packages));
+    add_mounts(root, v->session->project);
+    add_environment(root, v);
+    add_credentials(root, &v->auth);
+    add_servers(root, &v->launch);
+    add_argv(root, &v->launch);
+    add_plan(root, "provision", &v->provision);
+    if (v->auth_error.msg)
+        cJSON_AddItemToObject(root, "auth_error", json_text(v->auth_error.msg));
+    else
+        add_plan(root, "auth", &v->auth);
+    add_plan(root, "launch", &v->launch);
+    text = cJSON_Print(root);
+    cJSON_Delete(root);
+    return mem_printf("%s\n", text);
+}

@@ -1,0 +1,165 @@
+/* `agentvm plan` for people: what a start would do, in the order in which it would. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/plan_view.h"
+#include "model/show.h"
+#include "model/words.h"
+
+enum { LINE_WIDTH = 100 };
+
+static void add_lines(struct buf *out, const char *text)
+{
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+
+        buf_printf(out, "  %.*s\n", (int)len, text);
+        text += len + (text[len] == '\n');
+    }
+}
+
+static void add_layer(struct buf *out, const char *kind, const char *key, bool exists)
+{
+    if (*key)
+        buf_printf(out, "  %-12s %.16s  %s\n", kind, key,
+                   exists ? "exists" : "does not exist, the next start makes it");
+    else
+        buf_printf(out, "  %-12s not needed\n", kind);
+}
+
+static void add_words(struct buf *out, const struct strv *words)
+{
+    size_t column = 1;
+
+    buf_puts(out, " ");
+    for (size_t i = 0; i < words->n; i++) {
+        size_t len = strlen(words->v[i]) + 1;
+
+        if (column > 1 && column + len > LINE_WIDTH) {
+            buf_puts(out, "\n ");
+            column = 1;
+        }
+        buf_printf(out, " %s", words->v[i]);
+        column += len;
+    }
+    buf_puts(out, "\n");
+}
+
+static const char *user_name(const struct plan_step *s)
+{
+    return s->user == PLAN_AS_ROOT ? "root" : "the user";
+}
+
+/* One line for a step; nothing for those that have a list of their own. */
+static void add_step(struct buf *out, const struct plan_step *s)
+{
+    auto_free char *argv = words_join(&s->argv), *env = words_join(&s->env);
+    auto_free char *path = str_quote(s->path ? s->path : ""), *line = NULL, *shown = NULL;
+    auto_free char *name = show_text(s->name ? s->name : "", 0);
+
+    switch (s->op) {
+    case PLAN_FILE:
+        line = mem_printf("file %s, %zu bytes, mode %04o, of %s", path, s->data.len,
+                          (unsigned)s->mode, user_name(s));
+        break;
+    case PLAN_RUN:
+        line = mem_printf("%s, as %s: %s", name, user_name(s), argv);
+        break;
+    case PLAN_WARM:
+        line = mem_printf("warm up, as %s: %s", user_name(s), argv);
+        break;
+    case PLAN_ENV:
+        line = mem_strdup(name);
+        break;
+    case PLAN_SECRET_ENV:
+        line = mem_printf("variable %s", name);
+        break;
+    case PLAN_SECRET_FILE:
+        line = mem_printf("file %s, mode %04o", path, (unsigned)s->mode);
+        break;
+    case PLAN_OFFER_MCP:
+        line = mem_printf("%s: %s%s%s", name, argv, *env ? ", with variables " : "", env);
+        break;
+    case PLAN_PACKAGE:
+    case PLAN_EXEC:
+        line = mem_strdup(*argv ? argv : name);
+        break;
+    }
+    shown = show_text(line, 0);
+    buf_printf(out, "  %s  (%s)\n", shown, s->plugin);
+}
+
+/* The steps of one sort under their title; an empty list says so. */
+static void add_steps(struct buf *out, const struct plan *p, unsigned ops)
+{
+    size_t before = out->len;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (ops & 1u << p->steps[i].op)
+            add_step(out, &p->steps[i]);
+    if (out->len == before)
+        buf_puts(out, "  none\n");
+}
+
+static void add_environment(struct buf *out, const struct plan_view *v)
+{
+    auto_strv struct strv own = STRV_INIT;
+
+    session_environment(v->session, &own);
+    for (size_t i = 0; i < v->auth.n; i++)
+        if (v->auth.steps[i].op == PLAN_ENV)
+            add_step(out, &v->auth.steps[i]);
+    for (size_t i = 0; i < v->launch.n; i++)
+        if (v->launch.steps[i].op == PLAN_ENV)
+            add_step(out, &v->launch.steps[i]);
+    for (size_t i = 0; i < own.n; i++)
+        buf_printf(out, "  %.*s\n", (int)strcspn(own.v[i], "="), own.v[i]);
+}
+
+static void add_image(struct buf *out, const struct plan_view *v)
+{
+    buf_puts(out, "\nlayers of the template:\n");
+    add_layer(out, "base", v->keys.base, v->has_base);
+    add_layer(out, "provisioned", v->keys.provisioned, v->has_provisioned);
+    buf_puts(out, "  saved VM     by processor, memory and engine; starts resume it\n");
+    buf_printf(out, "\npackages in the image (%zu):\n", v->packages.n);
+    add_words(out, &v->packages);
+    buf_puts(out, "\nonce, while the template is made:\n");
+    add_steps(out, &v->provision, 1u << PLAN_FILE | 1u << PLAN_RUN | 1u << PLAN_WARM);
+}
+
+static void add_session(struct buf *out, const struct plan_view *v, const char *project)
+{
+    buf_printf(out, "\nmounts:\n  %s  writable, at the same path in the VM\n", project);
+    buf_puts(out, "\ncredentials:\n");
+    if (v->auth_error.msg)
+        buf_printf(out, "  none: %s\n", v->auth_error.msg);
+    else
+        add_steps(out, &v->auth, 1u << PLAN_SECRET_ENV | 1u << PLAN_SECRET_FILE);
+    buf_puts(out, "\nenvironment, by name:\n");
+    add_environment(out, v);
+    buf_puts(out, "\nfiles of the session:\n");
+    add_steps(out, &v->launch, 1u << PLAN_FILE);
+    buf_puts(out, "\nMCP servers:\n");
+    add_steps(out, &v->launch, 1u << PLAN_OFFER_MCP);
+    buf_puts(out, "\nstarts:\n");
+    add_steps(out, &v->launch, 1u << PLAN_EXEC);
+}
+
+char *plan_view_text(const struct plan_view *v)
+{
+    const struct session *s = v->session;
+    auto_free char *settings = profile_describe(&s->profile), *project = str_quote(s->project);
+    struct buf out = BUF_INIT;
+
+    buf_printf(&out, "folder: %s\nagent: %s %s (%s)\n", project, s->agent.name, s->agent.version,
+               s->agent.path);
+    for (size_t i = 0; i < s->ntools; i++)
+        buf_printf(&out, "tool: %s %s (%s)\n", s->tools[i].name, s->tools[i].version,
+                   s->tools[i].path);
+    buf_puts(&out, "\nsettings:\n");
+    add_lines(&out, settings);
+    add_image(&out, v);
+    add_session(&out, v, project);
+    return buf_steal(&out);
+}

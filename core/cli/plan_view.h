@@ -1,0 +1,23 @@
+/* What `agentvm plan` knows of a start, and its two forms. */
+#ifndef AGENTVM_CLI_PLAN_VIEW_H
+#define AGENTVM_CLI_PLAN_VIEW_H
+
+#include <stdbool.h>
+
+#include "session/session.h"
+
+struct plan_view {
+    struct session *session; /* borrowed */
+    struct plan provision, auth, launch;
+    struct template_keys keys;
+    bool has_base, has_provisioned; /* whether the layers exist */
+    struct strv packages;           /* all of the image's, sorted, each once */
+    struct err auth_error;          /* no credential: shown, not fatal here */
+};
+
+/* The caller frees the text. */
+char *plan_view_text(const struct plan_view *v);
+/* As agentvm(1) documents it. */
+char *plan_view_json(const struct plan_view *v);
+
+#endif
