@@ -33,13 +33,14 @@ LOW_OBJ := $(call objects,$(call sources,$(LOW_ROOMS)))
 HIGH_OBJ := $(call objects,$(filter-out core/cli/main.c,$(call sources,$(HIGH_ROOMS))))
 MAIN_OBJ := $(BUILD)/core/cli/main.o
 GUESTD_OBJ := $(call objects,$(call sources,guestd))
+FAKEHOST_OBJ := $(call objects,$(call sources,fakehost))
 LIBS := -l:libinih.a -lcjson -l:libmd.a
 
 PLUGINS := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 PLUGIN_SO := $(foreach p,$(PLUGINS),$(BUILD)/plugins/$(p).so)
 PLUGIN_INI := $(foreach p,$(PLUGINS),$(if $(wildcard plugins/$(p)/$(p).ini),$(BUILD)/plugins/$(p).ini))
 
-all: $(BUILD)/agentvm $(BUILD)/agentvm-guestd $(PLUGIN_SO) $(PLUGIN_INI)
+all: $(BUILD)/agentvm $(BUILD)/agentvm-guestd $(BUILD)/agentvm-fakehost $(PLUGIN_SO) $(PLUGIN_INI)
 
 $(BUILD)/liblow.a: $(LOW_OBJ)
 $(BUILD)/libhigh.a: $(HIGH_OBJ)
@@ -49,6 +50,10 @@ $(BUILD)/%.a:
 $(BUILD)/agentvm: $(MAIN_OBJ) $(BUILD)/libhigh.a $(BUILD)/liblow.a
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+# Calls a plugin's hooks for its author, through the same plugin host.
+$(BUILD)/agentvm-fakehost: $(FAKEHOST_OBJ) $(BUILD)/libhigh.a $(BUILD)/liblow.a
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 # Static, so that it runs in any guest whatever the host's C library is.
 $(BUILD)/agentvm-guestd: $(GUESTD_OBJ) $(BUILD)/liblow.a
 	$(call say,LD)$(CC) $(if $(SANITIZE),$(LDFLAGS_ALL),-static-pie -Wl,-z,relro,-z,now $(LDFLAGS)) -o $@ $^ -l:libmd.a
@@ -56,6 +61,10 @@ $(BUILD)/agentvm-guestd: $(GUESTD_OBJ) $(BUILD)/liblow.a
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# What .incbin reads, which -MMD does not see.
+$(BUILD)/core/image/base_image.o: core/image/customize.sh
+$(BUILD)/core/plugin/scaffold.o: $(wildcard sdk/template/*)
 
 # Plugins see the SDK's folder only.
 plugin_cc = $(call say,SO)$(CC) -std=c11 -O2 -g $(WARN) -Isdk -fPIC -fvisibility=hidden -shared \
