@@ -59,7 +59,7 @@ static void add_export(const char *name, struct strv *out)
     for (size_t i = 0; i < ARRAY_LEN(linkers); i++)
         if (strcmp(name, linkers[i]) == 0)
             return;
-    if (out->n < EXPORTS_MAX)
+    if (out->n < EXPORTS_MAX && !str_starts(name, "__odr_asan.")) /* a sanitizer's */
         strv_push(out, name);
 }
 
