@@ -125,7 +125,7 @@ install: all
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
-	-rmdir $(addprefix $(DESTDIR),$(INSTALLED_DIRS)) 2>/dev/null
+	rmdir $(addprefix $(DESTDIR),$(INSTALLED_DIRS)) 2>/dev/null || true
 
 # Debian packages for building, running and testing; sudo only where needed.
 DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev \

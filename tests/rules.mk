@@ -22,7 +22,10 @@ TEST_PLUGIN_SO := $(patsubst tests/plugins/%.c,$(BUILD)/tests/plugins/%.so,$(wil
 
 $(BUILD)/tests/plugins/%.so: tests/plugins/%.c sdk/agentvm/plugin.h Makefile
 	@mkdir -p $(@D)
-	$(plugin_cc) -D_GNU_SOURCE $<
+	$(plugin_cc) -D_GNU_SOURCE $(PLUGIN_LAST) $<
+
+# One that was linked without care.
+$(BUILD)/tests/plugins/undefined.so: PLUGIN_LAST := -Wl,-z,undefs
 
 # The SDK's examples are built by the tests; what is installed is their source.
 SDK_SO := $(patsubst sdk/example/%.c,$(BUILD)/sdk/%.so,$(wildcard sdk/example/*.c))
