@@ -1,4 +1,4 @@
-# agentvm: see README.md.  Targets: all deps check demo bench install clean format
+# agentvm: see README.md.  Targets: all deps check demo bench install uninstall clean format
 VERSION := 0.1.0
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -33,13 +33,14 @@ LOW_OBJ := $(call objects,$(call sources,$(LOW_ROOMS)))
 HIGH_OBJ := $(call objects,$(filter-out core/cli/main.c,$(call sources,$(HIGH_ROOMS))))
 MAIN_OBJ := $(BUILD)/core/cli/main.o
 GUESTD_OBJ := $(call objects,$(call sources,guestd))
+FAKEHOST_OBJ := $(call objects,$(call sources,fakehost))
 LIBS := -l:libinih.a -lcjson -l:libmd.a
 
 PLUGINS := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 PLUGIN_SO := $(foreach p,$(PLUGINS),$(BUILD)/plugins/$(p).so)
 PLUGIN_INI := $(foreach p,$(PLUGINS),$(if $(wildcard plugins/$(p)/$(p).ini),$(BUILD)/plugins/$(p).ini))
 
-all: $(BUILD)/agentvm $(BUILD)/agentvm-guestd $(PLUGIN_SO) $(PLUGIN_INI)
+all: $(BUILD)/agentvm $(BUILD)/agentvm-guestd $(BUILD)/agentvm-fakehost $(PLUGIN_SO) $(PLUGIN_INI)
 
 $(BUILD)/liblow.a: $(LOW_OBJ)
 $(BUILD)/libhigh.a: $(HIGH_OBJ)
@@ -47,6 +48,10 @@ $(BUILD)/%.a:
 	$(call say,AR)rm -f $@; $(AR) rcs $@ $^
 
 $(BUILD)/agentvm: $(MAIN_OBJ) $(BUILD)/libhigh.a $(BUILD)/liblow.a
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# Calls a plugin's hooks for its author, through the same plugin host.
+$(BUILD)/agentvm-fakehost: $(FAKEHOST_OBJ) $(BUILD)/libhigh.a $(BUILD)/liblow.a
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # Static, so that it runs in any guest whatever the host's C library is.
@@ -57,9 +62,16 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# What .incbin reads, which -MMD does not see.
+$(BUILD)/core/image/base_image.o: core/image/customize.sh
+$(BUILD)/core/plugin/scaffold.o: $(wildcard sdk/template/*)
+
 # Plugins see the SDK's folder only.
-plugin_cc = $(call say,SO)$(CC) -std=c11 -O2 -g $(WARN) -Isdk -fPIC -fvisibility=hidden -shared \
+plugin_cc = $(call say,SO)$(CC) -std=c11 -O2 -g $(WARN) $(if $(OLD_SDK),-I$(OLD_SDK),-Isdk) \
+	$(PLUGIN_SAN) -fPIC -fvisibility=hidden -shared \
 	-Wl,-z,defs -Wl,-z,relro,-z,now -o $@
+# The plugins of tests, which misbehave, go without sanitizers.
+$(BUILD)/plugins/%.so $(BUILD)/sdk/%.so: PLUGIN_SAN := $(SAN)
 .SECONDEXPANSION:
 $(BUILD)/plugins/%.so: $$(wildcard plugins/%/*.[ch]) sdk/agentvm/plugin.h Makefile
 	@mkdir -p $(@D)
@@ -77,15 +89,43 @@ $(BUILD)/sdk/%.so: sdk/example/%.c sdk/agentvm/plugin.h Makefile
 
 include tests/rules.mk
 
+# What the plugin interface calls itself, as MAJOR.MINOR.
+ABI = $(shell awk '/define AGENTVM_ABI_M/ { v = v s $$3; s = "." } END { print v }' sdk/agentvm/plugin.h)
+# Every file that install writes and uninstall takes away, without DESTDIR.
+PLUGIN_DIR := $(LIBDIR)/agentvm/plugins
+MAN_DIR := $(PREFIX)/share/man
+DOC_DIR := $(PREFIX)/share/doc/agentvm
+MAN1 := core/cli/agentvm.1 sdk/agentvm-fakehost.1
+INSTALLED = $(PREFIX)/bin/agentvm $(PREFIX)/bin/agentvm-fakehost $(LIBDIR)/agentvm/agentvm-guestd \
+	$(addprefix $(PLUGIN_DIR)/,$(notdir $(PLUGIN_SO) $(PLUGIN_INI))) \
+	$(PREFIX)/include/agentvm/plugin.h $(LIBDIR)/pkgconfig/agentvm-plugin.pc \
+	$(addprefix $(MAN_DIR)/man1/,$(notdir $(MAN1))) $(MAN_DIR)/man3/agentvm-plugin.3 \
+	$(MAN_DIR)/man5/agentvm.ini.5 \
+	$(addprefix $(DOC_DIR)/,plugins.md $(addprefix example/,$(notdir $(wildcard sdk/example/*.c))))
+# Folders of our own, which uninstall removes when they are empty.
+INSTALLED_DIRS = $(PLUGIN_DIR) $(LIBDIR)/agentvm $(PREFIX)/include/agentvm $(DOC_DIR)/example $(DOC_DIR)
+
 install: all
 	install -D -m 755 $(BUILD)/agentvm $(DESTDIR)$(PREFIX)/bin/agentvm
+	install -D -m 755 $(BUILD)/agentvm-fakehost $(DESTDIR)$(PREFIX)/bin/agentvm-fakehost
 	install -D -m 755 $(BUILD)/agentvm-guestd $(DESTDIR)$(LIBDIR)/agentvm/agentvm-guestd
-	install -d $(DESTDIR)$(LIBDIR)/agentvm/plugins
-	install -m 755 $(PLUGIN_SO) $(DESTDIR)$(LIBDIR)/agentvm/plugins/
-	$(if $(PLUGIN_INI),install -m 644 $(PLUGIN_INI) $(DESTDIR)$(LIBDIR)/agentvm/plugins/)
+	install -d -m 755 $(DESTDIR)$(PLUGIN_DIR) $(addprefix $(DESTDIR)$(MAN_DIR)/,man1 man3 man5) \
+		$(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(DOC_DIR)/example
+	install -m 755 $(PLUGIN_SO) $(DESTDIR)$(PLUGIN_DIR)/
+	$(if $(PLUGIN_INI),install -m 644 $(PLUGIN_INI) $(DESTDIR)$(PLUGIN_DIR)/)
 	install -D -m 644 sdk/agentvm/plugin.h $(DESTDIR)$(PREFIX)/include/agentvm/plugin.h
-	install -D -m 644 core/cli/agentvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/agentvm.1
-	install -D -m 644 core/model/agentvm.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5/agentvm.ini.5
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@ABI@|$(ABI)|' \
+		sdk/agentvm-plugin.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/agentvm-plugin.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/agentvm-plugin.pc
+	install -m 644 $(MAN1) $(DESTDIR)$(MAN_DIR)/man1/
+	install -m 644 sdk/agentvm-plugin.3 $(DESTDIR)$(MAN_DIR)/man3/
+	install -m 644 core/model/agentvm.ini.5 $(DESTDIR)$(MAN_DIR)/man5/
+	install -m 644 sdk/README.md $(DESTDIR)$(DOC_DIR)/plugins.md
+	install -m 644 $(wildcard sdk/example/*.c) $(DESTDIR)$(DOC_DIR)/example/
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	rmdir $(addprefix $(DESTDIR),$(INSTALLED_DIRS)) 2>/dev/null || true
 
 # Debian packages for building, running and testing; sudo only where needed.
 DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev \
@@ -107,4 +147,4 @@ clean:
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-.PHONY: all install deps clean format
+.PHONY: all install uninstall deps clean format

@@ -22,14 +22,32 @@ TEST_PLUGIN_SO := $(patsubst tests/plugins/%.c,$(BUILD)/tests/plugins/%.so,$(wil
 
 $(BUILD)/tests/plugins/%.so: tests/plugins/%.c sdk/agentvm/plugin.h Makefile
 	@mkdir -p $(@D)
-	$(plugin_cc) -D_GNU_SOURCE $<
+	$(plugin_cc) -D_GNU_SOURCE $(PLUGIN_LAST) $<
 
+# One that was linked without care.
+$(BUILD)/tests/plugins/undefined.so: PLUGIN_LAST := -Wl,-z,undefs
+
+# The SDK's examples are built by the tests; what is installed is their source.
+SDK_SO := $(patsubst sdk/example/%.c,$(BUILD)/sdk/%.so,$(wildcard sdk/example/*.c))
+
+# One plugin for each released header of the interface, as its authors had it.
+ABI_VERSIONS := $(patsubst tests/abi/%/agentvm/plugin.h,%,$(wildcard tests/abi/*/agentvm/plugin.h))
+ABI_SO := $(foreach v,$(ABI_VERSIONS),$(BUILD)/tests/abi/$(v)/agent.so $(BUILD)/tests/abi/$(v)/tool.so)
+
+define abi_rule
+$(BUILD)/tests/abi/$(1)/%.so: OLD_SDK := tests/abi/$(1)
+$(BUILD)/tests/abi/$(1)/%.so: tests/abi/%.c tests/abi/$(1)/agentvm/plugin.h Makefile
+	@mkdir -p $$(@D)
+	$$(plugin_cc) $$<
+endef
+$(foreach v,$(ABI_VERSIONS),$(eval $(call abi_rule,$(v))))
+
+$(BUILD)/tests/test_abi: | $(ABI_SO)
+$(BUILD)/tests/test_trial: | $(PLUGIN_SO) $(SDK_SO) $(TEST_PLUGIN_SO)
+$(BUILD)/tests/test_check: | $(PLUGIN_SO) $(SDK_SO) $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_plugin $(BUILD)/tests/test_hook: | $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_guestd $(BUILD)/tests/test_guestd_wire: | $(BUILD)/agentvm-guestd
 $(BUILD)/tests/test_claude: | $(BUILD)/plugins/claude.so $(BUILD)/sdk/hello.so
-
-# The SDK's examples are built by the tests, not installed.
-SDK_SO := $(patsubst sdk/example/%.c,$(BUILD)/sdk/%.so,$(wildcard sdk/example/*.c))
 
 # Everything that a rung needs; the sanitized half in a make of its own, as BUILD differs.
 SANITIZED = +$(MAKE) --no-print-directory SANITIZE=1

@@ -5,8 +5,11 @@
  * table of services and writes one answer: a letter and a document.
  *
  *     D  what the plugin is     (describe)        the answer to an inspection
+ *     A  what is wrong with it  ["fault", ...]    the answer to the question for faults
  *     P  what the hook wants    (model/plan)      the answer to a call
- *     F  why not                {"message", "advice"}
+ *     N, R  nothing                               the answer to a call of which one service call
+ * was to fail: the hook returned after it, before it F  why not                {"message",
+ * "advice", "refused"}
  *
  * F is written when the fault is found, so that it is known even if the hook crashes over it.
  * The parent reads until the child has ended, not until the pipe has: the plugin may have left a
@@ -20,9 +23,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,123 +32,17 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/show.h"
+#include "plugin/call_job.h"
 #include "plugin/describe.h"
 #include "plugin/host.h"
 #include "plugin/load.h"
 #include "proc/spawn.h"
 
 enum {
-    ANSWER_MAX = 8 << 20, /* bytes of an answer with its letter */
     LINE_MAX_BYTES = 2000,
-    EXIT_MUTE = 121, /* the child could not write its answer */
+    PRINTED_MAX = 4096, /* bytes kept of what a plugin prints */
+    FAULTS_MAX = 200,
 };
-
-struct job {
-    int so;     /* the checked file */
-    int answer; /* the pipe's writing end */
-    pid_t parent;
-    const struct plugin *plugin; /* NULL: inspect */
-    enum plan_phase phase;
-    const struct plugin_context *ctx;
-};
-
-/* ---- in the child --------------------------------------------------------------------------- */
-
-static int write_answer(const struct job *job, char letter, const char *text)
-{
-    if (file_write_all(job->answer, &letter, 1, NULL) < 0 ||
-        file_write_all(job->answer, text, strlen(text), NULL) < 0)
-        _exit(EXIT_MUTE);
-    return 0;
-}
-
-static int write_fault(const struct job *job, const struct err *why)
-{
-    cJSON *o = cJSON_CreateObject();
-    char *text;
-
-    cJSON_AddStringToObject(o, "message", err_msg(why));
-    if (why->advice)
-        cJSON_AddStringToObject(o, "advice", why->advice);
-    text = cJSON_PrintUnformatted(o);
-    return write_answer(job, 'F', text);
-}
-
-static void report_fault(struct host *h)
-{
-    write_fault(h->report_arg, &h->err);
-}
-
-/* Leaves the plugin nothing of agentvm's: no terminal, no core dump with secrets in it. */
-static int enter_child(const struct job *job)
-{
-    struct rlimit none = {0, 0};
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    if (null < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != job->parent)
-        return -1;
-    for (int fd = 0; fd < 3; fd++)
-        if (dup2(null, fd) < 0)
-            return -1;
-    close(null);
-    return setrlimit(RLIMIT_CORE, &none);
-}
-
-static int inspect_in_child(const struct job *job, const struct agentvm_plugin *table)
-{
-    struct plugin pl = {0}; /* not freed: the process ends */
-    struct err why = ERR_INIT;
-
-    if (describe_table(table, &pl, &why) < 0)
-        return write_fault(job, &why);
-    return write_answer(job, 'D', describe_to_json(&pl));
-}
-
-static agentvm_hook *find_hook(const struct agentvm_plugin *table, enum plan_phase phase)
-{
-    return phase == PLAN_PROVISION ? table->provision
-           : phase == PLAN_AUTH    ? table->auth
-                                   : table->launch;
-}
-
-static int hook_in_child(struct job *job, const struct agentvm_plugin *table)
-{
-    agentvm_hook *hook = find_hook(table, job->phase);
-    struct host h;
-    char *text;
-
-    host_init(&h, job->plugin, job->phase, job->ctx);
-    h.report = report_fault;
-    h.report_arg = job;
-    if (!hook || !table->name || strcmp(table->name, job->plugin->name) != 0) {
-        err_set(&h.err, "the file was replaced meanwhile; run agentvm again");
-        return write_fault(job, &h.err);
-    }
-    prctl(PR_SET_DUMPABLE, 0); /* a core handler that is a pipe ignores RLIMIT_CORE */
-    if (host_finish(&h, hook(&h.services)) < 0)
-        return h.failed ? 0 : write_fault(job, &h.err);
-    text = plan_to_private_json(&h.plan);
-    if (strlen(text) < ANSWER_MAX)
-        return write_answer(job, 'P', text);
-    err_set(&h.err, "asks for more than %d MiB in all", ANSWER_MAX >> 20);
-    return write_fault(job, &h.err);
-}
-
-static int child_main(void *arg)
-{
-    struct job *job = arg;
-    struct agentvm_plugin table;
-    struct err why = ERR_INIT;
-
-    if (enter_child(job) < 0)
-        return EXIT_MUTE;
-    if (load_table(job->so, &table, &why) < 0)
-        return write_fault(job, &why);
-    close(job->so);
-    return job->plugin ? hook_in_child(job, &table) : inspect_in_child(job, &table);
-}
-
-/* ---- in the parent -------------------------------------------------------------------------- */
 
 /* Reads what is there.  Returns 1 at the end of the pipe or when there is nothing now. */
 static int read_some(int fd, struct buf *out, struct err *e)
@@ -210,7 +106,7 @@ static char *take_line(const cJSON *o, const char *key)
 }
 
 /* Turns an F answer into the error it tells of; false if the answer is none. */
-static bool take_fault(const struct buf *answer, struct err *e)
+static bool take_fault(const struct buf *answer, bool *refused, struct err *e)
 {
     cJSON *o = NULL;
     auto_free char *message = NULL, *advice = NULL;
@@ -219,6 +115,7 @@ static bool take_fault(const struct buf *answer, struct err *e)
         o = cJSON_ParseWithLength(answer->data + 1, answer->len - 1);
     message = take_line(o, "message");
     advice = take_line(o, "advice");
+    *refused = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "refused"));
     cJSON_Delete(o);
     if (!message)
         return false;
@@ -228,24 +125,33 @@ static bool take_fault(const struct buf *answer, struct err *e)
     return true;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
 static int start(struct job *job, struct child *c, int *answer, struct err *e)
 {
-    int fds[2], keep[2], rc;
+    int fds[2], keep[3], rc;
+    size_t nkeep = job->printed >= 0 ? 3 : 2;
 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return err_errno(e, errno, "cannot create a pipe");
     job->answer = fds[1];
     job->parent = getpid();
-    keep[0] = job->so < fds[1] ? job->so : fds[1];
-    keep[1] = job->so < fds[1] ? fds[1] : job->so;
-    rc = spawn_fork(child_main, job, keep, ARRAY_LEN(keep), c, e);
+    keep[0] = job->so;
+    keep[1] = fds[1];
+    keep[2] = job->printed;
+    qsort(keep, nkeep, sizeof(*keep), compare_numbers);
+    rc = spawn_fork(call_child_main, job, keep, nkeep, c, e);
     close(fds[1]);
     *answer = fds[0];
     return rc < 0 ? -1 : file_set_nonblock(fds[0], true, e);
 }
 
-/* Runs the job; the answer starts with the letter if 0 is returned. */
-static int run(struct job *job, int deadline_ms, char letter, struct buf *answer, struct err *e)
+/* Runs the job; the answer starts with one of the letters if 0 is returned. */
+static int run(struct job *job, int deadline_ms, const char *letters, struct buf *answer,
+               bool *refused, struct err *e)
 {
     struct child c = CHILD_INIT;
     struct exit_status status = {0};
@@ -259,7 +165,7 @@ static int run(struct job *job, int deadline_ms, char letter, struct buf *answer
         spawn_signal(&c, SIGKILL);
     if (c.pid > 0 && spawn_reap(&c, &status, &fault) < 0)
         rc = -1;
-    if (take_fault(answer, &fault)) {
+    if (take_fault(answer, refused, &fault)) {
         err_clear(e);
         *e = fault;
         fault = ERR_INIT;
@@ -269,7 +175,9 @@ static int run(struct job *job, int deadline_ms, char letter, struct buf *answer
         return -1;
     if (answer->len == 0 || status.signaled || status.code != 0)
         return judge_end(status, e);
-    return answer->data[0] == letter ? 0 : err_set(e, "wrote into agentvm's pipe");
+    return answer->data[0] && strchr(letters, answer->data[0])
+               ? 0
+               : err_set(e, "wrote into agentvm's pipe");
 }
 
 int call_inspect(const char *path, int deadline_ms, struct plugin *out, struct err *e)
@@ -277,12 +185,13 @@ int call_inspect(const char *path, int deadline_ms, struct plugin *out, struct e
     auto_free char *real = NULL;
     auto_close int so = load_open(path, &real, e);
     auto_buf struct buf answer = BUF_INIT;
-    struct job job = {.so = so};
+    struct job job = {.kind = JOB_INSPECT, .so = so, .printed = -1};
+    bool refused;
 
     *out = (struct plugin){0};
     if (so < 0)
         return -1;
-    if (run(&job, deadline_ms, 'D', &answer, e) < 0)
+    if (run(&job, deadline_ms, "D", &answer, &refused, e) < 0)
         return err_prefix(e, "%s", real);
     if (describe_from_json(answer.data + 1, answer.len - 1, out, e) < 0) {
         plugin_free(out);
@@ -309,39 +218,106 @@ static int check_plan(const struct plugin *pl, enum plan_phase phase, const stru
     return plan_validate(p, phase, e);
 }
 
-static int call(const struct plugin *pl, struct job *job, int deadline_ms, struct plan *out,
-                struct err *e)
+/* Runs the hook and takes its plan, or, where a service call was to fail, no more than its end. */
+static int call(struct job *job, struct plugin_trial *trial, struct plan *out, struct err *e)
 {
     auto_plan struct plan p = PLAN_INIT;
     auto_buf struct buf answer = BUF_INIT;
+    const char *letters = trial->fail_nth > 0 ? "NR" : "P";
 
-    if (run(job, deadline_ms, 'P', &answer, e) < 0)
+    if (run(job, trial->deadline_ms, letters, &answer, &trial->refused, e) < 0)
         return -1;
+    trial->reached = answer.data[0] == 'N';
+    if (trial->fail_nth > 0)
+        return 0;
     if (plan_from_json(answer.data + 1, answer.len - 1, &p, e) < 0)
         return err_prefix(e, "unreadable plan");
-    if (check_plan(pl, job->phase, &p, e) < 0)
+    if (check_plan(job->plugin, job->phase, &p, e) < 0)
         return -1;
     *out = p;
     p = PLAN_INIT;
     return 0;
 }
 
-int call_hook(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,
-              int deadline_ms, struct plan *out, struct err *e)
+/* Makes a pipe for what the plugin prints, full after some pages and then refusing more. */
+static int open_printed(int fds[2], struct err *e)
+{
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0)
+        return 0;
+    fds[0] = fds[1] = -1;
+    return err_errno(e, errno, "cannot create a pipe");
+}
+
+static void read_printed(int fd, struct buf *out)
+{
+    ssize_t n;
+
+    buf_reserve(out, PRINTED_MAX);
+    n = read(fd, out->data, PRINTED_MAX);
+    out->len = n > 0 ? (size_t)n : 0;
+    out->data[out->len] = '\0';
+}
+
+int plugin_try(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,
+               struct plugin_trial *trial, struct plan *out, struct err *e)
 {
     bool has = phase == PLAN_PROVISION ? pl->has_provision
                : phase == PLAN_AUTH    ? pl->has_auth
                                        : pl->has_launch;
     auto_close int so = -1;
-    struct job job = {.plugin = pl, .phase = phase, .ctx = ctx};
+    struct job job = {
+        .kind = JOB_CALL, .plugin = pl, .phase = phase, .ctx = ctx, .trial = trial, .printed = -1};
+    int printed[2] = {-1, -1}, rc;
 
     *out = PLAN_INIT;
+    trial->reached = trial->refused = false;
     if (!has)
         return 0;
     so = load_open(pl->path, NULL, e);
     job.so = so;
-    if (so < 0 || call(pl, &job, deadline_ms, out, e) < 0)
-        return err_prefix(e, "plugin %s, hook %s", pl->name, host_phase_name(phase));
+    rc = so < 0 || (trial->printed && open_printed(printed, e) < 0) ? -1 : 0;
+    job.printed = printed[1];
+    if (rc == 0)
+        rc = call(&job, trial, out, e);
+    if (trial->printed && printed[0] >= 0)
+        read_printed(printed[0], trial->printed);
+    close_fd(&printed[0]);
+    close_fd(&printed[1]);
+    return rc < 0 ? err_prefix(e, "plugin %s, hook %s", pl->name, host_phase_name(phase)) : 0;
+}
+
+int call_hook(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,
+              int deadline_ms, struct plan *out, struct err *e)
+{
+    struct plugin_trial trial = {.deadline_ms = deadline_ms};
+
+    return plugin_try(pl, phase, ctx, &trial, out, e);
+}
+
+/* The strings of an A answer. */
+static void take_faults(const struct buf *answer, struct strv *out)
+{
+    cJSON *list = cJSON_ParseWithLength(answer->data + 1, answer->len - 1);
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, list)
+    {
+        if (cJSON_IsString(item) && out->n < FAULTS_MAX)
+            strv_take(out, show_text(item->valuestring, LINE_MAX_BYTES));
+    }
+    cJSON_Delete(list);
+}
+
+int call_faults(const char *path, struct strv *out, struct err *e)
+{
+    auto_close int so = load_open(path, NULL, e);
+    auto_buf struct buf answer = BUF_INIT;
+    struct job job = {.kind = JOB_FAULTS, .so = so, .printed = -1};
+    bool refused;
+
+    if (so < 0 || run(&job, CALL_DEADLINE_MS, "A", &answer, &refused, e) < 0)
+        return -1;
+    take_faults(&answer, out);
     return 0;
 }
 

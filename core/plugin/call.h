@@ -4,12 +4,15 @@
 
 #include "plugin/plugin.h"
 
-/* How long loading a plugin and one hook may take, as plugin.h says. */
-enum { CALL_DEADLINE_MS = 10 * 1000 };
+enum { CALL_DEADLINE_MS = PLUGIN_DEADLINE_MS };
 
 /* plugin_inspect and plugin_call with a deadline of the caller's, for tests. */
 int call_inspect(const char *path, int deadline_ms, struct plugin *out, struct err *e);
 int call_hook(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,
               int deadline_ms, struct plan *out, struct err *e);
+
+/* All that is wrong with the table of a plugin that can be loaded; appends one line for each.
+ * Fails if it cannot. */
+int call_faults(const char *path, struct strv *out, struct err *e);
 
 #endif

@@ -16,18 +16,25 @@ enum {
     SHOWN_MAX = 60,
 };
 
-void plugin_free(struct plugin *pl)
+static void free_options(struct plugin *pl)
 {
-    free(pl->path);
-    free(pl->name);
-    free(pl->version);
-    free(pl->summary);
     for (size_t i = 0; i < pl->noptions; i++) {
         free(pl->options[i].name);
         free(pl->options[i].default_value);
         free(pl->options[i].help);
     }
     free(pl->options);
+    pl->options = NULL;
+    pl->noptions = 0;
+}
+
+void plugin_free(struct plugin *pl)
+{
+    free(pl->path);
+    free(pl->name);
+    free(pl->version);
+    free(pl->summary);
+    free_options(pl);
     *pl = (struct plugin){0};
 }
 
@@ -45,63 +52,65 @@ bool describe_is_name(const char *s)
 
 /* ---- checks --------------------------------------------------------------------------------- */
 
-static int check_name(const char *what, const char *s, struct err *e)
+static void check_name(const char *what, const char *s, struct strv *faults)
 {
-    auto_free char *shown = show_text(s, SHOWN_MAX);
+    auto_free char *shown = show_text(s ? s : "", SHOWN_MAX);
 
-    if (describe_is_name(s))
-        return 0;
-    return err_set(e, "its %s \"%s\" is not made of lower-case letters, digits and '-'", what,
-                   shown);
+    if (s && !describe_is_name(s))
+        strv_pushf(faults,
+                   "its %s \"%s\" is not made of lower-case letters, digits and '-' (at most %d)",
+                   what, shown, NAME_BYTES);
 }
 
-static int check_line(const char *what, const char *s, struct err *e)
+/* owner: "option NAME: ", or nothing */
+static void check_line(const char *owner, const char *what, const char *s, struct strv *faults)
 {
-    auto_free char *shown = show_text(s, 0);
+    auto_free char *shown = show_text(s ? s : "", 0);
 
-    if (!*s || strlen(s) > LINE_BYTES || strcmp(s, shown) != 0)
-        return err_set(e, "its %s is not one line of 1 to %d readable bytes", what, LINE_BYTES);
-    return 0;
+    if (s && (!*s || strlen(s) > LINE_BYTES || strcmp(s, shown) != 0))
+        strv_pushf(faults, "%sits %s is not one line of 1 to %d readable bytes", owner, what,
+                   LINE_BYTES);
 }
 
-static int check_options(const struct plugin *pl, struct err *e)
+static void check_option(const struct plugin *pl, size_t i, struct strv *faults)
 {
-    for (size_t i = 0; i < pl->noptions; i++) {
-        const struct plugin_option *o = &pl->options[i];
+    const struct plugin_option *o = &pl->options[i];
+    auto_free char *shown = show_text(o->name ? o->name : "", SHOWN_MAX);
+    auto_free char *owner = mem_printf("option %s: ", shown);
 
-        if (check_name("option", o->name, e) < 0)
-            return -1;
-        if (check_line("help", o->help, e) < 0)
-            return err_prefix(e, "option %s", o->name);
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(o->name, pl->options[j].name) == 0)
-                return err_set(e, "it has two options %s", o->name);
-    }
-    return 0;
+    check_name("option", o->name, faults);
+    check_line(owner, "help", o->help, faults);
+    for (size_t j = 0; j < i && o->name; j++)
+        if (pl->options[j].name && strcmp(o->name, pl->options[j].name) == 0) {
+            strv_pushf(faults, "it has two options %s", shown);
+            break;
+        }
 }
 
-static int check_plugin(const struct plugin *pl, struct err *e)
+/* A member that is missing was complained of when it was copied. */
+static void check_plugin(const struct plugin *pl, struct strv *faults)
 {
     if (pl->kind != PLUGIN_AGENT && pl->kind != PLUGIN_TOOL)
-        return err_set(e, "its kind %d is neither agent nor tool", (int)pl->kind);
-    if (check_name("name", pl->name, e) < 0 || check_line("version", pl->version, e) < 0 ||
-        check_line("summary", pl->summary, e) < 0 || check_options(pl, e) < 0)
-        return -1;
+        strv_pushf(faults, "its kind %d is neither agent nor tool", (int)pl->kind);
+    check_name("name", pl->name, faults);
+    check_line("", "version", pl->version, faults);
+    check_line("", "summary", pl->summary, faults);
+    for (size_t i = 0; i < pl->noptions; i++)
+        check_option(pl, i, faults);
     if (pl->kind == PLUGIN_AGENT && !pl->has_launch)
-        return err_set(e, "it is an agent without a launch hook: there is nothing to start");
-    return 0;
+        strv_pushf(faults, "it is an agent without a launch hook: there is nothing to start");
 }
 
 /* ---- from the table ------------------------------------------------------------------------- */
 
-static int copy_text(const char *what, const char *s, char **out, struct err *e)
+static void copy_text(const char *what, const char *s, char **out, struct strv *faults)
 {
     if (!s)
-        return err_set(e, "its %s is missing", what);
-    if (strnlen(s, VALUE_BYTES + 1) > VALUE_BYTES)
-        return err_set(e, "its %s has more than %d bytes", what, VALUE_BYTES);
-    *out = mem_strdup(s);
-    return 0;
+        strv_pushf(faults, "its %s is missing", what);
+    else if (strnlen(s, VALUE_BYTES + 1) > VALUE_BYTES)
+        strv_pushf(faults, "its %s has more than %d bytes", what, VALUE_BYTES);
+    else
+        *out = mem_strdup(s);
 }
 
 static struct plugin_option *add_option(struct plugin *pl)
@@ -111,27 +120,32 @@ static struct plugin_option *add_option(struct plugin *pl)
     return &pl->options[pl->noptions++];
 }
 
-static int copy_options(const struct agentvm_option *o, struct plugin *out, struct err *e)
+static void copy_option(const struct agentvm_option *o, struct plugin_option *copy,
+                        struct strv *faults)
 {
-    for (; o && o->name; o++) {
-        struct plugin_option *copy;
-
-        if (out->noptions >= OPTIONS_MAX)
-            return err_set(e, "it has more than %d options; is the last one zeroed?", OPTIONS_MAX);
-        copy = add_option(out);
-        if (copy_text("option's name", o->name, &copy->name, e) < 0 ||
-            copy_text("option's help", o->help, &copy->help, e) < 0 ||
-            (o->default_value &&
-             copy_text("option's default", o->default_value, &copy->default_value, e) < 0))
-            return -1;
-        if (o->flags & ~AGENTVM_OPTION_SENSITIVE)
-            return err_set(e, "its option %s has unknown flags 0x%x", copy->name, o->flags);
-        copy->sensitive = o->flags & AGENTVM_OPTION_SENSITIVE;
-    }
-    return 0;
+    copy_text("option's name", o->name, &copy->name, faults);
+    copy_text("option's help", o->help, &copy->help, faults);
+    if (o->default_value)
+        copy_text("option's default", o->default_value, &copy->default_value, faults);
+    if (o->flags & ~AGENTVM_OPTION_SENSITIVE)
+        strv_pushf(faults, "its option %s has unknown flags 0x%x", copy->name ? copy->name : "",
+                   o->flags);
+    copy->sensitive = o->flags & AGENTVM_OPTION_SENSITIVE;
 }
 
-int describe_table(const struct agentvm_plugin *table, struct plugin *out, struct err *e)
+static void copy_options(const struct agentvm_option *o, struct plugin *out, struct strv *faults)
+{
+    for (; o && o->name; o++) {
+        if (out->noptions >= OPTIONS_MAX) {
+            strv_pushf(faults, "it has more than %d options; is the last one zeroed?", OPTIONS_MAX);
+            free_options(out); /* nothing ends the list: its members say nothing */
+            return;
+        }
+        copy_option(o, add_option(out), faults);
+    }
+}
+
+void describe_faults(const struct agentvm_plugin *table, struct plugin *out, struct strv *faults)
 {
     out->kind = (enum plugin_kind)table->kind;
     out->abi_major = table->abi_major;
@@ -140,13 +154,26 @@ int describe_table(const struct agentvm_plugin *table, struct plugin *out, struc
     out->has_auth = table->auth;
     out->has_launch = table->launch;
     if (table->reserved)
-        return err_set(e, "its reserved member is not 0");
-    if (copy_text("name", table->name, &out->name, e) < 0 ||
-        copy_text("version", table->version, &out->version, e) < 0 ||
-        copy_text("summary", table->summary, &out->summary, e) < 0 ||
-        copy_options(table->options, out, e) < 0)
-        return -1;
-    return check_plugin(out, e);
+        strv_pushf(faults, "its reserved member is not 0");
+    copy_text("name", table->name, &out->name, faults);
+    copy_text("version", table->version, &out->version, faults);
+    copy_text("summary", table->summary, &out->summary, faults);
+    copy_options(table->options, out, faults);
+    check_plugin(out, faults);
+}
+
+/* The first fault as an error. */
+static int judge(const struct strv *faults, struct err *e)
+{
+    return faults->n > 0 ? err_set(e, "%s", faults->v[0]) : 0;
+}
+
+int describe_table(const struct agentvm_plugin *table, struct plugin *out, struct err *e)
+{
+    auto_strv struct strv faults = STRV_INIT;
+
+    describe_faults(table, out, &faults);
+    return judge(&faults, e);
 }
 
 /* ---- the document --------------------------------------------------------------------------- */
@@ -186,10 +213,12 @@ char *describe_to_json(const struct plugin *pl)
 static int take_text(const cJSON *o, const char *key, char **out, struct err *e)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
+    auto_strv struct strv faults = STRV_INIT;
 
     if (!cJSON_IsString(item))
         return err_set(e, "no text \"%s\"", key);
-    return copy_text(key, item->valuestring, out, e);
+    copy_text(key, item->valuestring, out, &faults);
+    return judge(&faults, e);
 }
 
 static int take_number(const cJSON *o, const char *key, unsigned *out, struct err *e)
@@ -230,6 +259,7 @@ static int take_options(const cJSON *list, struct plugin *out, struct err *e)
 
 static int take_plugin(const cJSON *o, struct plugin *out, struct err *e)
 {
+    auto_strv struct strv faults = STRV_INIT;
     unsigned kind = 0;
 
     if (take_text(o, "name", &out->name, e) < 0 || take_text(o, "version", &out->version, e) < 0 ||
@@ -243,7 +273,8 @@ static int take_plugin(const cJSON *o, struct plugin *out, struct err *e)
     out->has_launch = take_bool(o, "launch");
     if (take_options(cJSON_GetObjectItemCaseSensitive(o, "options"), out, e) < 0)
         return -1;
-    return check_plugin(out, e);
+    check_plugin(out, &faults);
+    return judge(&faults, e);
 }
 
 int describe_from_json(const char *text, size_t len, struct plugin *out, struct err *e)

@@ -44,9 +44,13 @@ struct host *host_enter(struct agentvm_host *services, const char *service, unsi
 {
     struct host *h = (struct host *)services;
 
-    if (phases & 1u << h->phase)
+    if (!(phases & 1u << h->phase)) {
+        host_misuse(h, service, "not a service of hook %s", host_phase_name(h->phase));
+        return NULL;
+    }
+    if (++h->calls != h->fail_nth)
         return h;
-    host_misuse(h, service, "not a service of hook %s", host_phase_name(h->phase));
+    h->injected = h->failed = true; /* not reported: how the hook ends is what counts */
     return NULL;
 }
 

@@ -16,6 +16,10 @@ struct host {
     struct plan plan;
     struct err err; /* the first misuse, or what agentvm_fail said */
     bool failed;
+    bool refused;      /* the hook said so itself: agentvm_fail */
+    unsigned fail_nth; /* which call of a service is made to fail, from 1; 0: none */
+    unsigned calls;    /* of services, so far */
+    bool injected;     /* that call was made */
     /* Called once, when err is made: the hook may crash over what its misuse returned. */
     void (*report)(struct host *h);
     void *report_arg;
@@ -35,7 +39,8 @@ const char *host_phase_name(enum plan_phase phase);
 
 /* ---- between host.c and host_read.c -------------------------------------------------------- */
 
-/* Checks that the hook may use the service; misuse is recorded.  Returns NULL if it may not. */
+/* Checks that the hook may use the service; misuse is recorded.  Returns NULL if it may not, or if
+ * this is the call that a trial makes fail. */
 struct host *host_enter(struct agentvm_host *services, const char *service, unsigned phases);
 enum { HOST_AUTH = 1 << PLAN_AUTH, HOST_LAUNCH = 1 << PLAN_LAUNCH, HOST_ANY = 7 };
 

@@ -23,8 +23,10 @@ enum {
 
 static const char *service_option(struct agentvm_host *services, const char *name)
 {
-    struct host *h = host_enter(services, "option", HOST_ANY);
-    const struct profile *profile = h->ctx->profile;
+    struct host *h = (struct host *)services;
+    /* A call that is made to fail finds nothing set: a default is always there. */
+    const struct profile *profile =
+        host_enter(services, "option", HOST_ANY) ? h->ctx->profile : NULL;
     const char *wanted = name ? name : "";
     auto_free char *shown = show_text(wanted, SHOWN_MAX);
     const struct plugin_option *option = NULL;
@@ -176,11 +178,12 @@ static const char *service_guest_url(struct agentvm_host *services, const char *
 static const char *service_fact(struct agentvm_host *services, const char *name)
 {
     struct host *h = host_enter(services, "fact", HOST_ANY);
-    const struct plugin_context *ctx = h->ctx;
+    const struct plugin_context *ctx;
     struct utsname host;
 
-    if (!name)
+    if (!h || !name)
         return NULL;
+    ctx = h->ctx;
     /* Guests have the host's architecture. */
     if (strcmp(name, "arch") == 0 && uname(&host) == 0)
         return host_keep(h, mem_strdup(host.machine));
@@ -252,6 +255,7 @@ static int service_fail(struct agentvm_host *services, const char *message, cons
     err_set(&h->err, "%s", why);
     if (*what)
         err_advise(&h->err, "%s", what);
+    h->refused = true;
     return host_fail(h);
 }
 

@@ -14,28 +14,42 @@
 
 enum { WHY_MAX = 300 }; /* bytes of the dynamic linker's message that an error repeats */
 
-static int check_owner(int fd, const char *path, mode_t type, struct err *e)
+static int check_owner(const struct stat *st, const char *path, struct err *e)
 {
-    const char *what = type == S_IFDIR ? "folder" : "file";
+    if (st->st_uid == 0 || st->st_uid == geteuid())
+        return 0;
+    err_set(e, "%s belongs to user %u: whoever owns it could run programs as you", path,
+            st->st_uid);
+    return err_advise(e, "install plugins from files and folders that are yours or root's");
+}
+
+static int check_mode(const struct stat *st, const char *path, struct err *e)
+{
+    if (!(st->st_mode & (S_IWGRP | S_IWOTH)))
+        return 0;
+    err_set(e, "%s can be written by others (mode %04o)", path, st->st_mode & 07777);
+    return err_advise(e,
+                      "take that right away with: chmod go-w %s (a plugin's %s must be writable by "
+                      "its owner only)",
+                      path, S_ISDIR(st->st_mode) ? "folder" : "file");
+}
+
+static int check_type(const struct stat *st, const char *path, mode_t type, struct err *e)
+{
+    if ((st->st_mode & S_IFMT) == type)
+        return 0;
+    return err_set(e, "%s is not a %s", path, type == S_IFDIR ? "folder" : "regular file");
+}
+
+static int check_place(int fd, const char *path, mode_t type, struct err *e)
+{
     struct stat st;
 
     if (fstat(fd, &st) < 0)
         return err_errno(e, errno, "cannot examine %s", path);
-    if ((st.st_mode & S_IFMT) != type)
-        return err_set(e, "%s is not a %s", path, type == S_IFDIR ? "folder" : "regular file");
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        err_set(e, "%s belongs to user %u: whoever owns it could run programs as you", path,
-                st.st_uid);
-        return err_advise(e, "install plugins from files and folders that are yours or root's");
-    }
-    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-        err_set(e, "%s can be written by others (mode %04o)", path, st.st_mode & 07777);
-        return err_advise(e,
-                          "take that right away with: chmod go-w %s (a plugin's %s must be "
-                          "writable by its owner only)",
-                          path, what);
-    }
-    return 0;
+    if (check_type(&st, path, type, e) < 0 || check_owner(&st, path, e) < 0)
+        return -1;
+    return check_mode(&st, path, e);
 }
 
 /* path is resolved already. */
@@ -50,7 +64,7 @@ static int open_folder(const char *path, struct err *e)
         errno = errnum;
         return -1;
     }
-    if (check_owner(fd, path, S_IFDIR, e) < 0) {
+    if (check_place(fd, path, S_IFDIR, e) < 0) {
         errno = EPERM;
         return -1;
     }
@@ -98,7 +112,7 @@ int load_open(const char *path, char **resolved, struct err *e)
         errno = errnum;
         return -1;
     }
-    if (check_owner(fd, real, S_IFREG, e) < 0) {
+    if (check_place(fd, real, S_IFREG, e) < 0) {
         errno = EPERM;
         return -1;
     }
@@ -106,6 +120,63 @@ int load_open(const char *path, char **resolved, struct err *e)
         *resolved = steal_ptr(&real);
     return steal_fd(&fd);
 }
+
+/* ---- all faults of a place ------------------------------------------------------------------ */
+
+static void add_fault(struct strv *faults, const struct err *why)
+{
+    strv_pushf(faults, "%s%s%s", err_msg(why), why->advice ? "; " : "",
+               why->advice ? why->advice : "");
+}
+
+static void list_faults(const char *path, mode_t type, struct strv *faults)
+{
+    auto_err struct err e = ERR_INIT;
+    struct stat st;
+
+    if (stat(path, &st) < 0) {
+        err_errno(&e, errno, "cannot examine %s", path);
+        add_fault(faults, &e);
+        return;
+    }
+    if (check_type(&st, path, type, &e) < 0) {
+        add_fault(faults, &e);
+        return;
+    }
+    if (check_owner(&st, path, &e) < 0)
+        add_fault(faults, &e);
+    if (check_mode(&st, path, &e) < 0)
+        add_fault(faults, &e);
+}
+
+/* The folder part of a path; the caller frees it. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return mem_strdup(".");
+    return mem_dup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+void load_list_faults(const char *path, struct strv *faults)
+{
+    auto_free char *real = realpath(path, NULL), *named = folder_of(path);
+    auto_free char *folder = real ? folder_of(real) : NULL, *named_real = realpath(named, NULL);
+    auto_err struct err e = ERR_INIT;
+
+    if (!real) {
+        err_errno(&e, errno, "cannot open %s", path);
+        add_fault(faults, &e);
+        return;
+    }
+    if (named_real && strcmp(named_real, folder) != 0)
+        list_faults(named_real, S_IFDIR, faults);
+    list_faults(folder, S_IFDIR, faults);
+    list_faults(real, S_IFREG, faults);
+}
+
+/* ---- loading -------------------------------------------------------------------------------- */
 
 /* What dlerror says, without the name by which we opened the file. */
 static int link_error(const char *name, struct err *e)

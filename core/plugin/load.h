@@ -4,6 +4,7 @@
 
 #include "agentvm/plugin.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "plugin/plugin.h"
 
 /* Opens a file that belongs to plugins (the .so, its .ini): resolves symlinks and checks the
@@ -15,6 +16,10 @@
 int load_open(const char *path, char **resolved, struct err *e);
 /* The same check for a folder of plugins; errors as load_open. */
 int load_open_folder(const char *path, struct err *e);
+
+/* All that load_open and load_open_folder would complain of, for the folder that path names, the
+ * one that the file lies in and the file; appends one line for each. */
+void load_list_faults(const char *path, struct strv *faults);
 
 /* Loads the shared object behind a descriptor and copies its table into *out; what the plugin does
  * not have yet is zero.  Runs the plugin's constructors: only ever called in a child (call.c). */

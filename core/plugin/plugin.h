@@ -16,6 +16,7 @@
 #include "model/profile.h"
 
 enum plugin_kind {
+    PLUGIN_ANY = 0, /* to plugin_find only */
     PLUGIN_AGENT = 1,
     PLUGIN_TOOL = 2,
 };
@@ -93,5 +94,42 @@ int plugin_check_settings(const struct plugin *pl, const struct profile *profile
 /* Runs one hook and returns its validated plan; a missing hook gives an empty plan. */
 int plugin_call(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,
                 struct plan *out, struct err *e);
+
+/* A call that is watched, to test a plugin. */
+struct plugin_trial {
+    int deadline_ms;
+    unsigned fail_nth; /* which call of a service fails, counted from 1; 0: none */
+    bool elsewhere;    /* without environment, in another folder: a hook must not depend on them */
+    struct buf *printed; /* takes what the plugin printed, cut; NULL: not wanted */
+    bool reached;        /* out: the hook made the call that failed */
+    bool refused;        /* out: the error is the hook's own, from agentvm_fail */
+};
+
+/* As plugin_call.  With fail_nth there is no plan: 0 means that the hook returned. */
+int plugin_try(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,
+               struct plugin_trial *trial, struct plan *out, struct err *e);
+
+/* Calls a hook again and again, each time with the next of its service calls failing, and counts
+ * them.  The error is that of the first call after which it did not return. */
+int plugin_try_each(const struct plugin *pl, enum plan_phase phase,
+                    const struct plugin_context *ctx, unsigned *calls, struct err *e);
+/* Calls a hook once more, elsewhere; another plan than the first is an error. */
+int plugin_try_again(const struct plugin *pl, enum plan_phase phase,
+                     const struct plugin_context *ctx, const struct plan *first, struct err *e);
+
+/* How long loading a plugin and one hook may take, in milliseconds, as agentvm/plugin.h says. */
+enum { PLUGIN_DEADLINE_MS = 10 * 1000 };
+
+/* What plugin_check found. */
+struct plugin_report {
+    struct strv faults;   /* one line each: what is wrong and what to do about it */
+    struct strv notes;    /* what is not wrong, but good to know */
+    struct plugin plugin; /* zero if it cannot be described */
+};
+
+/* Looks for all that is wrong with a plugin's file: owner and modes, its symbols, its table, its
+ * ini, and how its hooks behave.  Runs each hook many times, without credentials. */
+void plugin_check(const char *path, struct plugin_report *out);
+void plugin_report_free(struct plugin_report *r);
 
 #endif

@@ -21,7 +21,7 @@ enum {
 
 static const char *kind_name(enum plugin_kind kind)
 {
-    return kind == PLUGIN_AGENT ? "agent" : "tool";
+    return kind == PLUGIN_ANY ? "plugin" : kind == PLUGIN_AGENT ? "agent" : "tool";
 }
 
 /* ---- scanning ------------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ static int unknown(const struct paths *p, const char *name, enum plugin_kind kin
 
     plugin_scan(p, &all, NULL);
     for (size_t i = 0; i < all.n; i++)
-        if (all.plugins[i].kind == kind) {
+        if (kind == PLUGIN_ANY || all.plugins[i].kind == kind) {
             buf_printf(&list, "%s%s", names.n ? ", " : "", all.plugins[i].name);
             strv_push(&names, all.plugins[i].name);
         }
@@ -186,7 +186,7 @@ static int find_in(const char *folder, const char *name, enum plugin_kind kind, 
     fd = load_open_folder(folder, e);
     if (fd < 0 || inspect_named(path, name, out, e) < 0)
         return -1;
-    if (out->kind == kind)
+    if (kind == PLUGIN_ANY || out->kind == kind)
         return 0;
     err_set(e, "plugin %s is no %s but a%s %s", name, kind_name(kind),
             out->kind == PLUGIN_AGENT ? "n" : "", kind_name(out->kind));

@@ -111,7 +111,7 @@ static const char *write_mcp_config(struct agentvm_host *h)
         add_server(&t, server);
     }
     text_add(&t, "}}\n");
-    if (!agentvm_mcp(h, 0))
+    if (!home || !agentvm_mcp(h, 0))
         return NULL;
     agentvm_file(h, MCP_CONFIG, 0600, t.s, t.n, AGENTVM_AS_USER);
     text_add(&path, home);

@@ -26,20 +26,24 @@
  *   - provision must be deterministic: same options, same plan.  It sees no credentials.
  *   - Return 0 if all is well.  To refuse, `return agentvm_fail(host, "why")`.
  *   - Services remember the first misuse (a bad name, a service of another hook) and the call
- *     fails in the end, so their return values need not be checked.
+ *     fails in the end, so their return values need not be checked.  One that fails returns -1 or
+ *     NULL, except agentvm_args and, for an option with a default, agentvm_option: these never
+ *     return NULL.
  *   - Strings passed in are copied.  Strings handed out stay valid until the hook returns.
  *
  * That protects agentvm from a plugin's faults, not from its malice: a plugin has your rights, as
  * any program you install.  agentvm loads plugins only from its own folder and yours, never from
  * a project.
  *
- * A minimal agent is sdk/example/; `agentvm plugin check FILE` tells what is wrong with a plugin.
+ * `agentvm plugin new NAME` writes a plugin to start from, `agentvm plugin check FILE` tells all
+ * that is wrong with one, and agentvm-fakehost(1) calls its hooks without a VM.  The manual is
+ * agentvm-plugin(3).
  * Compile with: cc -std=c11 -shared -fPIC -fvisibility=hidden -Wl,-z,defs -o NAME.so NAME.c
  *
  * Compatibility: members are only ever appended, and the sizes in the structs' heads tell which
  * ones exist.  agentvm refuses a plugin of another major number, or of a newer minor number than
- * its own.  While the major number is 0 a minor number may also change what exists; from 1.0 on
- * it may not.
+ * its own.  While the major number is 0 a minor number may also change what exists, and then
+ * agentvm refuses plugins of the minor numbers before it; from 1.0 on that may not happen.
  */
 #ifndef AGENTVM_PLUGIN_H
 #define AGENTVM_PLUGIN_H
