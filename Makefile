@@ -58,10 +58,11 @@ $(BUILD)/%.o: %.c Makefile
 	$(call say,CC)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # Plugins see the SDK's folder only.
+SDK_H := $(wildcard sdk/agentvm/*.h)
 plugin_cc = $(call say,SO)$(CC) -std=c11 -O2 -g $(WARN) -Isdk -fPIC -fvisibility=hidden -shared \
 	-Wl,-z,defs -Wl,-z,relro,-z,now -o $@
 .SECONDEXPANSION:
-$(BUILD)/plugins/%.so: $$(wildcard plugins/%/*.[ch]) sdk/agentvm/plugin.h Makefile
+$(BUILD)/plugins/%.so: $$(wildcard plugins/%/*.[ch]) $(SDK_H) Makefile
 	@mkdir -p $(@D)
 	$(plugin_cc) $(wildcard plugins/$*/*.c)
 
@@ -69,7 +70,7 @@ $(BUILD)/plugins/%.ini:
 	@mkdir -p $(@D)
 	cp plugins/$*/$*.ini $@
 
-$(BUILD)/sdk/%.so: sdk/example/%.c sdk/agentvm/plugin.h Makefile
+$(BUILD)/sdk/%.so: sdk/example/%.c $(SDK_H) Makefile
 	@mkdir -p $(@D)
 	$(plugin_cc) $<
 
@@ -83,7 +84,8 @@ install: all
 	install -d $(DESTDIR)$(LIBDIR)/agentvm/plugins
 	install -m 755 $(PLUGIN_SO) $(DESTDIR)$(LIBDIR)/agentvm/plugins/
 	$(if $(PLUGIN_INI),install -m 644 $(PLUGIN_INI) $(DESTDIR)$(LIBDIR)/agentvm/plugins/)
-	install -D -m 644 sdk/agentvm/plugin.h $(DESTDIR)$(PREFIX)/include/agentvm/plugin.h
+	install -d $(DESTDIR)$(PREFIX)/include/agentvm
+	install -m 644 $(SDK_H) $(DESTDIR)$(PREFIX)/include/agentvm/
 	install -D -m 644 core/cli/agentvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/agentvm.1
 	install -D -m 644 core/model/agent.ini.5 $(DESTDIR)$(PREFIX)/share/man/man5/agent.ini.5
 
