@@ -24,7 +24,9 @@ SAY = ("Done. This answer is canned: it comes from agentvm's stub of the Respons
        "no model was asked.")
 SHELL = "exec_command"
 SCRIPTS = "exec"  # the tool that runs a script in code mode
-SCRIPT = """const wanted = {name}, call = {arguments};
+# A call may be slow where there is no hardware virtualization: its turn waits for it.
+SCRIPT = """// @exec: {{"yield_time_ms": 600000}}
+const wanted = {name}, call = {arguments};
 const tool = ALL_TOOLS.find(t => t.name === wanted || t.name.endsWith("__" + wanted));
 text(tool ? await tools[tool.name](call) : "there is no tool " + wanted);
 """
@@ -128,7 +130,8 @@ class Responses(Stub):
 
 def parse_arguments():
     settings = parse_settings(make_parser("stub of the OpenAI Responses API", SAY)[0])
-    settings.steps = [(SHELL, {"cmd": settings.bash})] if settings.bash is not None else []
+    settings.steps = [(SHELL, {"cmd": settings.bash, "yield_time_ms": 30000})] \
+        if settings.bash is not None else []
     settings.steps += settings.mcp
     return settings
 
