@@ -37,7 +37,7 @@ LIBS := -l:libinih.a -lcjson -l:libmd.a
 
 PLUGINS := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 PLUGIN_SO := $(foreach p,$(PLUGINS),$(BUILD)/plugins/$(p).so)
-PLUGIN_INI := $(foreach p,$(PLUGINS),$(if $(wildcard plugins/$(p)/$(p).ini),$(BUILD)/plugins/$(p).ini))
+PLUGIN_INI := $(strip $(foreach p,$(PLUGINS),$(if $(wildcard plugins/$(p)/$(p).ini),$(BUILD)/plugins/$(p).ini)))
 
 all: $(BUILD)/agentvm $(BUILD)/agentvm-guestd $(PLUGIN_SO) $(PLUGIN_INI)
 
