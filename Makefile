@@ -38,7 +38,7 @@ LIBS := -l:libinih.a -lcjson -l:libmd.a
 
 PLUGINS := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 PLUGIN_SO := $(foreach p,$(PLUGINS),$(BUILD)/plugins/$(p).so)
-PLUGIN_INI := $(foreach p,$(PLUGINS),$(if $(wildcard plugins/$(p)/$(p).ini),$(BUILD)/plugins/$(p).ini))
+PLUGIN_INI := $(strip $(foreach p,$(PLUGINS),$(if $(wildcard plugins/$(p)/$(p).ini),$(BUILD)/plugins/$(p).ini)))
 
 all: $(BUILD)/agentvm $(BUILD)/agentvm-guestd $(BUILD)/agentvm-fakehost $(PLUGIN_SO) $(PLUGIN_INI)
 
@@ -67,13 +67,14 @@ $(BUILD)/core/image/base_image.o: core/image/customize.sh
 $(BUILD)/core/plugin/scaffold.o: $(wildcard sdk/template/*)
 
 # Plugins see the SDK's folder only.
+SDK_H := $(wildcard sdk/agentvm/*.h)
 plugin_cc = $(call say,SO)$(CC) -std=c11 -O2 -g $(WARN) $(if $(OLD_SDK),-I$(OLD_SDK),-Isdk) \
 	$(PLUGIN_SAN) -fPIC -fvisibility=hidden -shared \
 	-Wl,-z,defs -Wl,-z,relro,-z,now -o $@
 # The plugins of tests, which misbehave, go without sanitizers.
 $(BUILD)/plugins/%.so $(BUILD)/sdk/%.so: PLUGIN_SAN := $(SAN)
 .SECONDEXPANSION:
-$(BUILD)/plugins/%.so: $$(wildcard plugins/%/*.[ch]) sdk/agentvm/plugin.h Makefile
+$(BUILD)/plugins/%.so: $$(wildcard plugins/%/*.[ch]) $(SDK_H) Makefile
 	@mkdir -p $(@D)
 	$(plugin_cc) $(wildcard plugins/$*/*.c)
 
@@ -81,7 +82,7 @@ $(BUILD)/plugins/%.ini:
 	@mkdir -p $(@D)
 	cp plugins/$*/$*.ini $@
 
-$(BUILD)/sdk/%.so: sdk/example/%.c sdk/agentvm/plugin.h Makefile
+$(BUILD)/sdk/%.so: sdk/example/%.c $(SDK_H) Makefile
 	@mkdir -p $(@D)
 	$(plugin_cc) $<
 
@@ -98,7 +99,7 @@ DOC_DIR := $(PREFIX)/share/doc/agentvm
 MAN1 := core/cli/agentvm.1 sdk/agentvm-fakehost.1
 INSTALLED = $(PREFIX)/bin/agentvm $(PREFIX)/bin/agentvm-fakehost $(LIBDIR)/agentvm/agentvm-guestd \
 	$(addprefix $(PLUGIN_DIR)/,$(notdir $(PLUGIN_SO) $(PLUGIN_INI))) \
-	$(PREFIX)/include/agentvm/plugin.h $(LIBDIR)/pkgconfig/agentvm-plugin.pc \
+	$(addprefix $(PREFIX)/include/agentvm/,$(notdir $(SDK_H))) $(LIBDIR)/pkgconfig/agentvm-plugin.pc \
 	$(addprefix $(MAN_DIR)/man1/,$(notdir $(MAN1))) $(MAN_DIR)/man3/agentvm-plugin.3 \
 	$(MAN_DIR)/man5/agentvm.ini.5 \
 	$(addprefix $(DOC_DIR)/,plugins.md $(addprefix example/,$(notdir $(wildcard sdk/example/*.c))))
@@ -113,7 +114,8 @@ install: all
 		$(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(DOC_DIR)/example
 	install -m 755 $(PLUGIN_SO) $(DESTDIR)$(PLUGIN_DIR)/
 	$(if $(PLUGIN_INI),install -m 644 $(PLUGIN_INI) $(DESTDIR)$(PLUGIN_DIR)/)
-	install -D -m 644 sdk/agentvm/plugin.h $(DESTDIR)$(PREFIX)/include/agentvm/plugin.h
+	install -d -m 755 $(DESTDIR)$(PREFIX)/include/agentvm
+	install -m 644 $(SDK_H) $(DESTDIR)$(PREFIX)/include/agentvm/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@ABI@|$(ABI)|' \
 		sdk/agentvm-plugin.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/agentvm-plugin.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/agentvm-plugin.pc

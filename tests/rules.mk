@@ -17,10 +17,10 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/driver.o
 
 fuzz-bin: $(FUZZ_BIN)
 
-# Plugins that misbehave (test_plugin, test_hook) and those that must not (test_claude).
+# Plugins that misbehave (test_plugin, test_hook) and those that must not (test_claude, test_codex, test_chrome_mcp).
 TEST_PLUGIN_SO := $(patsubst tests/plugins/%.c,$(BUILD)/tests/plugins/%.so,$(wildcard tests/plugins/*.c))
 
-$(BUILD)/tests/plugins/%.so: tests/plugins/%.c sdk/agentvm/plugin.h Makefile
+$(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(SDK_H) Makefile
 	@mkdir -p $(@D)
 	$(plugin_cc) -D_GNU_SOURCE $(PLUGIN_LAST) $<
 
@@ -47,7 +47,9 @@ $(BUILD)/tests/test_trial: | $(PLUGIN_SO) $(SDK_SO) $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_check: | $(PLUGIN_SO) $(SDK_SO) $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_plugin $(BUILD)/tests/test_hook: | $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_guestd $(BUILD)/tests/test_guestd_wire: | $(BUILD)/agentvm-guestd
-$(BUILD)/tests/test_claude: | $(BUILD)/plugins/claude.so $(BUILD)/sdk/hello.so
+$(BUILD)/tests/test_claude: | $(BUILD)/plugins/claude.so $(BUILD)/sdk/hello.so $(TEST_PLUGIN_SO)
+$(BUILD)/tests/test_codex: | $(BUILD)/plugins/codex.so $(TEST_PLUGIN_SO)
+$(BUILD)/tests/test_chrome_mcp: | $(BUILD)/plugins/chrome-mcp.so
 
 # Everything that a rung needs; the sanitized half in a make of its own, as BUILD differs.
 SANITIZED = +$(MAKE) --no-print-directory SANITIZE=1

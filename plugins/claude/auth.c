@@ -19,8 +19,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "agentvm/text.h"
 #include "claude.h"
-#include "text.h"
+#include "json.h"
 
 #define LOGIN_FILE ".claude/.credentials.json"
 #define SETUP_TOKEN "CLAUDE_CODE_OAUTH_TOKEN (from: claude setup-token)"
@@ -51,11 +52,11 @@ static int is_header_value(const char *s)
 static int approve_key(struct agentvm_host *h, const char *key)
 {
     size_t len = strlen(key);
-    struct text t = {0};
+    struct agentvm_text t = {0};
 
-    text_add(&t, "{" CLAUDE_ONBOARDED ", \"customApiKeyResponses\": {\"approved\": [");
-    text_add_json(&t, len > APPROVED_TAIL ? key + len - APPROVED_TAIL : key);
-    text_add(&t, "], \"rejected\": []}}\n");
+    agentvm_text_add(&t, "{" CLAUDE_ONBOARDED ", \"customApiKeyResponses\": {\"approved\": [");
+    agentvm_text_add_string(&t, len > APPROVED_TAIL ? key + len - APPROVED_TAIL : key);
+    agentvm_text_add(&t, "], \"rejected\": []}}\n");
     return agentvm_secret_file(h, "~/.claude.json", 0600, t.s, t.n);
 }
 
@@ -73,27 +74,27 @@ static int give_variable(struct agentvm_host *h, const struct source *s, const c
 }
 
 /* Copies what a session needs of the login; 0 if it has no access token. */
-static int copy_login(const char *login, size_t len, struct text *out)
+static int copy_login(const char *login, size_t len, struct agentvm_text *out)
 {
     static const char *const members[] = {"accessToken", "expiresAt", "scopes", "subscriptionType",
                                           "rateLimitTier"};
     int found = 0;
 
-    text_add(out, "{\"claudeAiOauth\": {");
+    agentvm_text_add(out, "{\"claudeAiOauth\": {");
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         size_t value_len;
         const char *value = json_find(login, len, members[i], &value_len);
 
         if (!value)
             continue;
-        text_add(out, found++ ? ", " : "");
-        text_add_json(out, members[i]);
-        text_add(out, ": ");
-        text_add_bytes(out, value, value_len);
+        agentvm_text_add(out, found++ ? ", " : "");
+        agentvm_text_add_string(out, members[i]);
+        agentvm_text_add(out, ": ");
+        agentvm_text_add_bytes(out, value, value_len);
         if (i == 0 && value_len <= 2)
             return 0;
     }
-    text_add(out, "}}\n");
+    agentvm_text_add(out, "}}\n");
     return json_find(login, len, members[0], &len) != NULL;
 }
 
@@ -113,7 +114,7 @@ static int give_login(struct agentvm_host *h)
     size_t len = 0, login_len = 0;
     const char *file = agentvm_host_file(h, LOGIN_FILE, &len);
     const char *login = file ? json_find(file, len, "claudeAiOauth", &login_len) : NULL;
-    struct text t = {0};
+    struct agentvm_text t = {0};
 
     if (!login || !copy_login(login, login_len, &t))
         return 1;

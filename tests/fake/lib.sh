@@ -23,7 +23,8 @@ printf '#!/bin/sh\nexec "%s/tests/fake/box" "%s/box" "%s/agentvm-guestd" "$@"\n'
 chmod 755 "$FAKE_GUESTD"
 install -m 755 "$BUILD/sdk/hello.so" "$XDG_CONFIG_HOME/agentvm/plugins/hello.so"
 cd "$P" || exit 1
-trap 'rm -rf "$T"' EXIT
+# A background command that is killed before it is executed is still this shell, trap and all.
+trap '[ "$BASHPID" != $$ ] || rm -rf "$T"' EXIT
 
 AGENTVM=$BUILD/agentvm
 

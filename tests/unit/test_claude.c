@@ -1,79 +1,9 @@
 /* What the plugins that come with agentvm ask for: Claude Code, and the example of the SDK. */
-#include "plugin_fixture.h"
+#include "hook_fixture.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
 #include <sys/utsname.h>
-
-enum { ENV_MAX = 8 };
-
-/* One call, filled in by the tests; freed by call_free. */
-struct call {
-    const char *option, *value; /* one setting of the plugin */
-    const char *env[ENV_MAX];   /* of the host */
-    const char *login;          /* content of ~/.claude/.credentials.json */
-    const char *args[ENV_MAX];  /* the user's */
-    const struct plan *offers;
-    struct plan plan;
-    struct err err;
-};
-
-static void call_free(struct call *c)
-{
-    plan_free(&c->plan);
-    err_clear(&c->err);
-}
-#define auto_call __attribute__((cleanup(call_free)))
-
-static int call_plugin(const char *name, enum plan_phase phase, struct call *c)
-{
-    bool claude = strcmp(name, "claude") == 0;
-    auto_free char *built = mem_printf(claude ? "../plugins/%s.so" : "../sdk/%s.so", name);
-    auto_free char *file = mem_printf("%s.so", name);
-    auto_free char *path = fixture_install(built, USER_FOLDER, file);
-    auto_free char *home = mem_printf("%s/home", fixture_root);
-    auto_free char *folder = mem_printf("%s/.claude", home);
-    struct plugin_setting setting = {.plugin = (char *)(uintptr_t)name,
-                                     .key = (char *)(uintptr_t)c->option,
-                                     .value = (char *)(uintptr_t)c->value};
-    struct profile profile = {.settings = &setting, .nsettings = c->option ? 1 : 0};
-    struct plugin_context ctx = {.user = "u",
-                                 .uid = 1000,
-                                 .home = home,
-                                 .workspace = "/w",
-                                 .guest_host = "10.0.2.2",
-                                 .args = (char *const *)(uintptr_t)c->args,
-                                 .host_env = (char *const *)(uintptr_t)c->env,
-                                 .profile = &profile,
-                                 .offers = c->offers};
-    struct plugin pl;
-    int rc;
-
-    file_remove_tree_at(AT_FDCWD, home, NULL);
-    assert_ok(file_mkdirs(folder, 0700, &c->err), &c->err);
-    if (c->login)
-        free(fixture_write("home/.claude/.credentials.json", c->login, strlen(c->login), 0600));
-    assert_ok(plugin_inspect(path, &pl, &c->err), &c->err);
-    rc = plugin_call(&pl, phase, &ctx, &c->plan, &c->err);
-    plugin_free(&pl);
-    return rc;
-}
-
-static void call_ok(const char *name, enum plan_phase phase, struct call *c)
-{
-    assert_ok(call_plugin(name, phase, c), &c->err);
-}
-
-static void assert_argv(const struct plan_step *s, const char *const *argv)
-{
-    size_t n = 0;
-
-    for (; argv[n]; n++) {
-        assert_true(n < s->argv.n);
-        assert_string_equal(s->argv.v[n], argv[n]);
-    }
-    assert_int_equal(s->argv.n, n);
-}
 
 static void test_provision(void **state)
 {
@@ -110,29 +40,12 @@ static void test_provision(void **state)
 
 static void test_version_option(void **state)
 {
-    static const char *const bad[] = {"",         "latest",        "1", "^2.1.0", "2.1.330 || 1",
-                                      "1.0@evil", "http://x/y.tgz"};
+    static const char *const bad[] = {"",         "latest",         "1", "^2.1.0", "2.1.330 || 1",
+                                      "1.0@evil", "http://x/y.tgz", NULL};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        auto_call struct call c = {.option = "version", .value = bad[i]};
-
-        assert_int_equal(call_plugin("claude", PLAN_PROVISION, &c), -1);
-        assert_message(&c.err, "plugin claude, hook provision: option version is not a version");
-    }
-}
-
-/* All secret variables of the plan, in the form "NAME=value NAME=value". */
-static char *secrets_of(const struct plan *p)
-{
-    struct buf b = BUF_INIT;
-
-    for (size_t i = 0; i < p->n; i++)
-        if (p->steps[i].op == PLAN_SECRET_ENV)
-            buf_printf(&b, "%s%s=%s", b.len ? " " : "", p->steps[i].name, p->steps[i].data.data);
-        else if (p->steps[i].op == PLAN_SECRET_FILE)
-            buf_printf(&b, "%s%s", b.len ? " " : "", p->steps[i].path);
-    return buf_steal(&b);
+    assert_refused("claude", PLAN_PROVISION, "version", bad,
+                   "plugin claude, hook provision: option version is not a version");
 }
 
 #define KEY "ANTHROPIC_API_KEY=sk-ant-api03-aaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -288,26 +201,59 @@ static void test_launch(void **state)
 
 static void test_offers(void **state)
 {
-    auto_free char *path = fixture_install("plugins/offers.so", USER_FOLDER, "offers.so");
-    struct plugin_context ctx = {.user = "u", .home = "/home/u"};
     auto_plan struct plan offers = PLAN_INIT;
     auto_call struct call c = {.offers = &offers, .args = {"prompt"}};
     auto_free char *file = mem_printf("%s/home/.claude/agentvm-mcp.json", fixture_root);
     const char *const argv[] = {
         "claude", "--mcp-config", file, "--dangerously-skip-permissions", "prompt", NULL};
-    struct plugin tool;
 
     (void)state;
-    assert_ok(plugin_inspect(path, &tool, &c.err), &c.err);
-    assert_ok(plugin_call(&tool, PLAN_LAUNCH, &ctx, &offers, &c.err), &c.err);
-    plugin_free(&tool);
+    make_offers(&offers);
     call_ok("claude", PLAN_LAUNCH, &c);
+    assert_string_equal(find_step(&c.plan, PLAN_ENV, "ENABLE_TOOL_SEARCH")->data.data, "false");
+    assert_string_equal(find_step(&c.plan, PLAN_ENV, "MCP_TIMEOUT")->data.data, "120000");
     assert_argv(find_step(&c.plan, PLAN_EXEC, NULL), argv);
     assert_string_equal(
         find_step(&c.plan, PLAN_FILE, "~/.claude/agentvm-mcp.json")->data.data,
         "{\"mcpServers\": {\"first\": {\"type\": \"stdio\", \"command\": \"server\", \"args\": "
         "[\"--say\", \"\\\"hi\\\"\\u000a\"], \"env\": {\"KEY\": \"value=1\"}}, \"second\": "
         "{\"type\": \"stdio\", \"command\": \"\\\"hi\\\"\\u000a\", \"args\": [], \"env\": {}}}}\n");
+}
+
+static void test_options(void **state)
+{
+    static const struct {
+        const char *option, *value;
+        const char *argv[8];
+    } cases[] = {
+        {"model", "opus", {"claude", "--model", "opus", "--dangerously-skip-permissions", "hi"}},
+        {"model", "", {"claude", "--dangerously-skip-permissions", "hi"}},
+        {"arguments",
+         "  --verbose\t--add-dir  /x ",
+         {"claude", "--verbose", "--add-dir", "/x", "--dangerously-skip-permissions", "hi"}},
+        {"settings",
+         " {\"env\": {\"A\": \"}\"}} ",
+         {"claude", "--settings", " {\"env\": {\"A\": \"}\"}} ", "--dangerously-skip-permissions",
+          "hi"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_call struct call c = {
+            .option = cases[i].option, .value = cases[i].value, .args = {"hi"}};
+
+        call_ok("claude", PLAN_LAUNCH, &c);
+        assert_argv(find_step(&c.plan, PLAN_EXEC, NULL), cases[i].argv);
+    }
+}
+
+static void test_settings_option(void **state)
+{
+    static const char *const bad[] = {"[]",     "settings.json", "{\"a\": 1", "{} {}",
+                                      "\"{}\"", "{\"a}",         NULL};
+
+    (void)state;
+    assert_refused("claude", PLAN_LAUNCH, "settings", bad, "option settings is not a JSON object");
 }
 
 static void test_hello(void **state)
@@ -336,6 +282,8 @@ int main(void)
         cmocka_unit_test(test_base_url),
         cmocka_unit_test(test_launch),
         cmocka_unit_test(test_offers),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_settings_option),
         cmocka_unit_test(test_hello),
     };
 

@@ -7,6 +7,7 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/agentvm-test.XXXXXX")
 export XDG_RUNTIME_DIR=$tmp/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 unset ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN ANTHROPIC_BASE_URL
+unset OPENAI_API_KEY CODEX_API_KEY OPENAI_BASE_URL
 data=${XDG_DATA_HOME:-$HOME/.local/share}/agentvm
 project=$tmp/project
 mkdir "$project"
@@ -16,6 +17,7 @@ at_exit() { :; } # a test may replace it
 
 cleanup() {
     status=$?
+    [ "$BASHPID" = $$ ] || return # a background command that was killed before it was executed
     trap - EXIT
     at_exit
     for pid in $background; do kill "$pid" 2>/dev/null; done

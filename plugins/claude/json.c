@@ -1,53 +1,6 @@
-#include "text.h"
+#include "json.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-void text_add_bytes(struct text *t, const char *s, size_t n)
-{
-    char *grown = realloc(t->s, t->n + n + 1);
-
-    if (!grown)
-        abort();
-    memcpy(grown + t->n, s, n);
-    t->s = grown;
-    t->n += n;
-    t->s[t->n] = '\0';
-}
-
-void text_add(struct text *t, const char *s)
-{
-    text_add_bytes(t, s, strlen(s));
-}
-
-void text_add_json(struct text *t, const char *s)
-{
-    char escape[8];
-
-    text_add(t, "\"");
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-
-        if (c >= 0x20 && c != '"' && c != '\\') {
-            text_add_bytes(t, s, 1);
-            continue;
-        }
-        snprintf(escape, sizeof(escape), c < 0x20 ? "\\u%04x" : "\\%c", c);
-        text_add(t, escape);
-    }
-    text_add(t, "\"");
-}
-
-void text_add_json_list(struct text *t, const char *const *v)
-{
-    text_add(t, "[");
-    for (size_t i = 0; v[i]; i++) {
-        text_add(t, i ? ", " : "");
-        text_add_json(t, v[i]);
-    }
-    text_add(t, "]");
-}
 
 static const char *skip_space(const char *p, const char *end)
 {
@@ -116,4 +69,14 @@ const char *json_find(const char *json, size_t len, const char *key, size_t *val
         p = after ? memchr(after, '"', (size_t)(end - after)) : NULL;
     }
     return NULL;
+}
+
+int json_is_object(const char *s)
+{
+    const char *end = s + strlen(s), *p = skip_space(s, end);
+
+    if (*p != '{')
+        return 0;
+    p = skip_value(p, end);
+    return p && skip_space(p, end) == end;
 }

@@ -1,0 +1,14 @@
+#ifndef CODEX_H
+#define CODEX_H
+
+#include "agentvm/plugin.h"
+
+/* The model provider that auth describes and launch chooses. */
+#define CODEX_PROVIDER "agentvm"
+
+/* Hands over one credential and says which server it is for (auth.c). */
+int codex_auth(struct agentvm_host *h);
+/* Writes the session's configuration (config.c). */
+int codex_configure(struct agentvm_host *h);
+
+#endif
