@@ -53,7 +53,8 @@ enum frame_type {
     /* Between client and supervisor only, on stream 0. */
     FRAME_STAGE,   /* fields TAG_TEXT, TAG_US: a stage of the start ended */
     FRAME_READY,   /* streams may be opened; fields TAG_TEXT... facts about the VM */
-    FRAME_FAILED,  /* the VM failed or ended; fields TAG_TEXT, TAG_ADVICE, TAG_DETAIL, TAG_CODE */
+    FRAME_FAILED,  /* the VM failed or ended; fields TAG_TEXT, TAG_ADVICE, TAG_DETAIL, TAG_CODE,
+                      TAG_LATE */
     FRAME_STOP_VM, /* end the VM; the connection closes when that is done */
     FRAME_TTY,     /* the terminal's saved settings; its descriptor came along */
     FRAME_TYPE_END,
@@ -102,6 +103,7 @@ enum proto_tag {
     TAG_DETAIL,
     TAG_CODE,    /* u32 */
     TAG_US,      /* u64 microseconds */
+    TAG_LATE,    /* u32: 1 if a deadline passed rather than something broke */
     TAG_BOOT_ID, /* UUID, in place of the kernel's, which was saved with the machine */
 };
 

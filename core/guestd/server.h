@@ -76,7 +76,7 @@ void suspend_open(struct stream *s, struct field_reader r);
 int write_in_place(const char *path, const char *text, struct err *e);
 /* Writes out and unmounts the shares. */
 int shutdown_mounts(struct server *srv, struct err *e);
-/* Renews what a boot would, in a guest that was saved: the boot id and ssh's host keys. */
+/* Renews what a boot would, in a guest that was saved: the boot id. */
 int suspend_renew(const char *boot_id, struct err *e);
 /* Lets the processes that suspend stopped go on, a moment later. */
 void suspend_wake_later(struct server *srv);

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <net/if_arp.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "guestd/server.h"
 #include "proc/spawn.h"
@@ -27,14 +30,14 @@
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_FILE "/run/agentvm/boot_id"
 #define HOST_KEYS "/etc/ssh/ssh_host_*"
+#define SSHD_RAN "/run/agentvm/sshd" /* exists where an sshd was stopped */
 
 enum {
     ARP_MAX = 65536,
     /* systemd looks at the new mounts and the new time when it goes on: measured under emulation,
      * 0.3 s that the session's first program would lose.  What waits for systemd waits so long. */
     WAKE_MS = 1000,
-    KEYGEN_MS = 60000,
-    KEYGEN_OUTPUT = 65536,
+    PID_MAX_BYTES = 64,
 };
 
 static int write_value(const char *path, const char *value, struct err *e)
@@ -95,6 +98,18 @@ static void forget_neighbours(void)
     }
 }
 
+/* No sshd goes on with the keys that it knows; SSHD_RAN tells to start it again. */
+static void stop_sshd(void)
+{
+    auto_buf struct buf text = BUF_INIT;
+    long pid = 0;
+
+    if (file_read_at(AT_FDCWD, "/run/sshd.pid", PID_MAX_BYTES, &text, NULL) == 0 && text.data)
+        pid = strtol(text.data, NULL, 10);
+    if (pid > 1 && kill((pid_t)pid, SIGTERM) == 0)
+        write_in_place(SSHD_RAN, "", NULL);
+}
+
 static void forget_host_keys(void)
 {
     glob_t found = {0};
@@ -134,6 +149,7 @@ void suspend_open(struct stream *s, struct field_reader r)
 
     (void)r;
     if (s->server->in_guest) {
+        stop_sshd();
         forget_host_keys();
         forget_neighbours();
         sync();
@@ -149,26 +165,62 @@ void suspend_open(struct stream *s, struct field_reader r)
     stream_ok(s);
 }
 
-static int make_host_keys(struct err *e)
-{
-    char *const argv[] = {(char[]){"ssh-keygen"}, (char[]){"-A"}, NULL};
-    auto_buf struct buf out = BUF_INIT;
-    struct exit_status status;
-
-    if (access("/usr/sbin/sshd", X_OK) < 0)
-        return 0;
-    if (spawn_capture(argv, KEYGEN_OUTPUT, KEYGEN_MS, &out, NULL, &status, e) < 0)
-        return -1;
-    return exit_status_code(status) == 0 ? 0 : err_set(e, "ssh-keygen -A failed");
-}
-
 int suspend_renew(const char *boot_id, struct err *e)
 {
     auto_free char *line = mem_printf("%s\n", boot_id);
 
-    if (write_in_place(BOOT_ID_FILE, line, e) < 0)
-        return -1;
-    return make_host_keys(e);
+    return write_in_place(BOOT_ID_FILE, line, e);
+}
+
+/* ---- ssh's host keys ---- */
+
+struct keygen {
+    struct server *server;
+    struct child child;
+    struct loop_watch *watch;
+};
+
+static void on_keys_made(void *arg, short events);
+
+/* Runs the program in the background; its end comes to on_keys_made. */
+static void run_for_keys(struct keygen *k, char *const *argv)
+{
+    struct spawn_request r = {.argv = argv, .new_session = true};
+    auto_err struct err e = ERR_INIT;
+
+    if (spawn_start(&r, &k->child, &e) < 0) {
+        log_warn("%s", err_msg(&e));
+        free(k);
+        return;
+    }
+    k->watch = loop_watch(k->server->loop, k->child.pidfd, POLLIN, on_keys_made, k);
+}
+
+static void on_keys_made(void *arg, short events)
+{
+    struct keygen *k = arg;
+    char *const start[] = {(char[]){"systemctl"}, (char[]){"start"}, (char[]){"ssh.service"}, NULL};
+
+    (void)events;
+    loop_unwatch(k->watch);
+    spawn_reap(&k->child, NULL, NULL);
+    if (unlink(SSHD_RAN) == 0)
+        run_for_keys(k, start);
+    else
+        free(k);
+}
+
+/* New ones, which take RSA a while: until then nobody answers ssh. */
+static void make_host_keys(struct server *srv)
+{
+    char *const argv[] = {(char[]){"ssh-keygen"}, (char[]){"-A"}, NULL};
+    struct keygen *k;
+
+    if (access("/usr/sbin/sshd", X_OK) < 0)
+        return;
+    k = mem_zalloc(1, sizeof(*k));
+    *k = (struct keygen){.server = srv, .child = CHILD_INIT};
+    run_for_keys(k, argv);
 }
 
 /* A guest that cannot wake up is no good. */
@@ -180,6 +232,8 @@ static void wake(void *arg)
     srv->wake = NULL;
     if (freeze_groups("0", &e) < 0 || enter_group(OWN_GROUP, &e) < 0)
         server_give_up(srv, &e);
+    else
+        make_host_keys(srv);
 }
 
 void suspend_wake_later(struct server *srv)

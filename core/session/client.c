@@ -16,6 +16,7 @@ struct client_link {
     struct guest *guest;
     struct child supervisor;
     bool greeted, ready, closed, failed, late;
+    bool overdue;        /* it failed because a deadline passed */
     bool makes_template; /* nobody misses what it has not made yet */
     bool stopped;        /* the supervisor said that the VM ended in order */
     struct err failure;
@@ -88,6 +89,8 @@ static void on_failed(struct client_link *c, const struct frame *f)
             detail = field_str(&field);
         else if (field.tag == TAG_CODE)
             code = field_u32(&field, 0);
+        else if (field.tag == TAG_LATE)
+            c->overdue = field_u32(&field, 0) != 0;
     }
     c->failed = true;
     err_set(&c->failure, "%s", text ? text : "the VM failed");
@@ -190,6 +193,11 @@ int client_wait_ready(struct client_link *c, struct err *e)
 bool client_is_creator(const struct client_link *c)
 {
     return c->supervisor.pid > 0;
+}
+
+bool client_is_overdue(const struct client_link *c)
+{
+    return c->overdue;
 }
 
 struct guest *client_guest(struct client_link *c)

@@ -22,6 +22,8 @@ struct client_link *client_attach(struct task_env *t, const struct paths *p, con
 int client_wait_ready(struct client_link *c, struct err *e);
 /* Whether the VM was created by this link, and its life hangs on it. */
 bool client_is_creator(const struct client_link *c);
+/* Whether the VM failed because a deadline passed: it may be good on a machine with less to do. */
+bool client_is_overdue(const struct client_link *c);
 /* For requests; valid until the link is freed. */
 struct guest *client_guest(struct client_link *c);
 /* Tells the supervisor that the terminal behind fd is raw now and how to restore it, in case this

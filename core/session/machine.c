@@ -167,11 +167,13 @@ int session_start_vm(struct session *s, const struct template *t, enum machine_p
 
     machine_plan(s, t, purpose, dir, &m);
     show_argv(s, &m.order);
+    s->overdue = false;
     s->link = client_create(&s->task, dir ? NULL : &s->stages, &m.order, e);
     if (!s->link)
         return -1;
     if (client_wait_ready(s->link, e) == 0)
         return 0;
+    s->overdue = client_is_overdue(s->link);
     session_stop_vm(s, NULL);
     return -1;
 }

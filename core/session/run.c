@@ -136,19 +136,24 @@ static int start_agent(struct session *s, const struct launch *l, struct err *e)
 }
 
 /* Starts the session's VM the fastest way that works: from the saved machine; from one saved anew,
- * if the first did not come up; by booting.  Nothing of a failed attempt is left. */
+ * if the first is no good; by booting.  Nothing of a failed attempt is left. */
 static int start_vm(struct session *s, struct template *t, const struct plan *plan, struct err *e)
 {
     for (int tries = 0; t->warm.dir && tries < RESUME_TRIES; tries++) {
-        if (session_start_vm(s, t, MACHINE_RESUME, NULL, e) == 0)
+        bool came_up = session_start_vm(s, t, MACHINE_RESUME, NULL, e) == 0;
+        bool is_good = warm_is_good(t, came_up, s->overdue), again = tries + 1 < RESUME_TRIES;
+
+        if (came_up)
             return 0;
         if (task_check(&s->task, e) < 0)
             return -1;
         log_warn("the saved VM did not come up%s: %s",
-                 tries + 1 < RESUME_TRIES ? " and is made anew" : "; this start boots", err_msg(e));
+                 again && !is_good ? " and is made anew" : "; this start boots", err_msg(e));
         err_clear(e);
+        if (is_good)
+            break;
         store_discard(&s->paths, &t->warm);
-        if (tries + 1 < RESUME_TRIES && warm_prepare(s, t, plan, e) < 0)
+        if (again && warm_prepare(s, t, plan, e) < 0)
             return -1;
     }
     return session_start_vm(s, t, MACHINE_BOOT, NULL, e);

@@ -59,6 +59,7 @@ struct session {
     size_t ntools;
     const struct vm_driver *driver;
     struct client_link *link; /* the VM, while there is one */
+    bool overdue;             /* why the last VM did not start: a deadline passed */
     bool program_runs;        /* signals go to the program in the guest */
     int signals;              /* how many it got */
     struct loop_timer *abort_timer;
@@ -138,6 +139,10 @@ int warm_prepare(struct session *s, struct template *t, const struct plan *plan,
 /* The key of the layer; t has the layers below. */
 int warm_key(struct session *s, const struct template *t, const struct plan *plan,
              char key[DIGEST_HEX + 1], struct err *e);
+
+/* Told how a resume of t->warm ended.  One that was late twice in a row is no better than one that
+ * failed: returns whether it may be used again. */
+bool warm_is_good(const struct template *t, bool came_up, bool late);
 
 /* What a machine is started for. */
 enum machine_purpose {

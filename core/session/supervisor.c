@@ -30,7 +30,7 @@
 enum {
     FLUSH_MS = 10000,   /* a share's dirty pages reach the host's page cache in less */
     FREEZE_MS = 120000, /* a template's whole disk, on a slow host disk */
-    RESUME_S = 30,      /* a saved machine: 0.5 s, but ten at once on a small host */
+    RESUME_S = 60,      /* a saved machine: 0.5 s, but ten at once on a small host */
     LOST_MS = 2000,
     CONSOLE_TAIL = 16384,
     CONSOLE_LINES = 15,
@@ -107,6 +107,7 @@ static void on_deadline(void *arg)
     struct err why = ERR_INIT;
 
     s->deadline = NULL;
+    s->late = true;
     if (s->state >= FLUSHING) {
         s->failed = true;
         err_set(&why, s->state == SAVING

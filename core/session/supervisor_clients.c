@@ -33,6 +33,7 @@ void clients_tell_failure(struct supervisor *s, const struct err *why, const str
     if (why->detail)
         field_put(&body, TAG_DETAIL, why->detail, len < DETAIL_MAX ? len : DETAIL_MAX);
     field_put_u32(&body, TAG_CODE, (uint32_t)err_exit_code(why));
+    field_put_u32(&body, TAG_LATE, s->late);
     for (struct client *c = s->clients; c; c = c->next)
         if (c != but)
             conn_send(c->conn, FRAME_FAILED, 0, 0, body.data, body.len);

@@ -12,10 +12,13 @@ enum { PERSONALIZE_MS = 60000, TEXT_MAX = 512 };
 
 void guest_side_personalize(struct supervisor *s)
 {
+    auto_free char *hostname = mem_printf("%s-%s", s->order->identity.hostname, s->id);
+    struct guest_identity identity = s->order->identity;
     auto_buf struct buf body = BUF_INIT;
     struct err why = ERR_INIT;
 
-    if (guest_personalize_body(&body, &s->order->identity, s->config.state != NULL, &why) < 0) {
+    identity.hostname = hostname; /* two VMs of one folder are two machines */
+    if (guest_personalize_body(&body, &identity, s->config.state != NULL, &why) < 0) {
         supervisor_fail(s, &why);
         return;
     }

@@ -40,6 +40,7 @@ struct supervisor {
     int listener;
     int64_t start_us;
     bool greeted; /* guestd said hello */
+    bool late;    /* a deadline passed */
     bool failed;
 };
 

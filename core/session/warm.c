@@ -24,6 +24,8 @@ enum {
     WARM_GIB = 2
 }; /* measured: 0.6 GiB for Claude Code; what the guest touched while it booted */
 
+#define LATE_MARK "late" /* in the layer: the last resume did not come up in time */
+
 static const char *const files[] = {TEMPLATE_DISK, TEMPLATE_RAM, TEMPLATE_STATE, NULL};
 
 int warm_key(struct session *s, const struct template *t, const struct plan *plan,
@@ -151,6 +153,21 @@ static int save(struct session *s, const struct template *t, const struct plan *
     json = template_json("warm", t->provisioned.dir ? t->provisioned.key : t->base.key,
                          s->agent.name, seal);
     return store_commit(draft, json, e);
+}
+
+bool warm_is_good(const struct template *t, bool came_up, bool late)
+{
+    auto_free char *mark = layer_file(&t->warm, LATE_MARK);
+    auto_close int fd = -1;
+
+    if (came_up) {
+        unlink(mark);
+        return true;
+    }
+    if (!late)
+        return false;
+    fd = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd >= 0;
 }
 
 static int make(struct session *s, struct template *t, const struct plan *plan, const char *key,

@@ -64,7 +64,7 @@ process_gone() { ! kill -0 "$1" 2>/dev/null; }
 nothing_left() {
     [ "$(vms_running)" = 0 ] || return 1
     [ "$(ls "$XDG_RUNTIME_DIR/agentvm" | grep -vc '^lock$')" = 0 ] || return 1
-    [ -z "$(ls "$data/vms")" ] || return 1
+    [ -z "$(find "$data/vms" -name lock -lname "$XDG_RUNTIME_DIR/*")" ] || return 1 # each links to its run folder
     ! pgrep -f "path=$project|path=$tmp" >/dev/null
 }
 
