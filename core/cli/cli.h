@@ -14,9 +14,10 @@
 /* What the options of a command say, and its other words. */
 struct cli {
     struct session_options session;
-    bool json, all, revoke, help;
-    char *const *words;    /* NULL-terminated: what follows the options */
-    struct strv env_names; /* of --env; session's flags point to them */
+    bool json, all, revoke, dry_run, help;
+    const char *older_than; /* --older-than, or NULL */
+    char *const *words;     /* NULL-terminated: what follows the options */
+    struct strv env_names;  /* of --env; session's flags point to them */
 };
 
 /* Groups of options; a command takes some of them. */
@@ -27,6 +28,7 @@ enum {
     OPT_ALL = 8,
     OPT_REVOKE = 16,
     OPT_PROJECT = 32, /* --project alone */
+    OPT_PRUNE = 64,
 };
 
 struct command {
@@ -59,6 +61,7 @@ int cmd_shell(struct cli *cli, struct err *e);
 int cmd_exec(struct cli *cli, struct err *e);
 int cmd_list(struct cli *cli, struct err *e);
 int cmd_stop(struct cli *cli, struct err *e);
+int cmd_prune(struct cli *cli, struct err *e);
 int cmd_plan(struct cli *cli, struct err *e);
 int cmd_config(struct cli *cli, struct err *e);
 int cmd_init(struct cli *cli, struct err *e);

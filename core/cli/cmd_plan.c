@@ -14,15 +14,6 @@ static void view_free(struct plan_view *v)
     err_clear(&v->auth_error);
 }
 
-static int layer_exists(const struct session *s, const char *key, bool *exists, struct err *e)
-{
-    auto_layer struct layer layer = LAYER_INIT;
-    int rc = *key ? store_use(&s->paths, key, &layer, e) : 1;
-
-    *exists = rc == 0;
-    return rc < 0 ? -1 : 0;
-}
-
 static int compare(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -43,10 +34,10 @@ static int collect(struct session *s, struct plan_view *v, struct err *e)
 {
     v->session = s;
     if (session_load(s, e) < 0 || session_provision_plan(s, &v->provision, e) < 0 ||
-        template_keys(s, &v->provision, &v->keys, e) < 0 ||
-        layer_exists(s, v->keys.base, &v->has_base, e) < 0 ||
-        layer_exists(s, v->keys.provisioned, &v->has_provisioned, e) < 0)
+        template_keys(s, &v->provision, &v->keys, e) < 0)
         return -1;
+    v->has_base = store_has(&s->paths, v->keys.base);
+    v->has_provisioned = v->keys.provisioned[0] && store_has(&s->paths, v->keys.provisioned);
     collect_packages(s, v);
     session_plan(s, PLAN_AUTH, &v->auth, &v->auth_error);
     return session_plan(s, PLAN_LAUNCH, &v->launch, e);

@@ -20,6 +20,8 @@ const struct command commands[] = {
      cmd_exec},
     {"list", "[--json]", "list running VMs", OPT_JSON, false, cmd_list},
     {"stop", "[ID... | --all]", "stop this folder's VMs, or those named", OPT_ALL, true, cmd_stop},
+    {"prune", "[--all | --older-than DAYS] [--dry-run] [--json]",
+     "remove templates and logs that nobody used for long", OPT_PRUNE | OPT_JSON, false, cmd_prune},
     {"plan", "[OPTIONS] [--json] [--] [AGENT ARGUMENTS...]", "show what a run would do",
      OPT_SESSION | OPT_JSON, true, cmd_plan},
     {"config", "[OPTIONS] [--json] | check [--json] FILE",

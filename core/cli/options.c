@@ -22,6 +22,8 @@ enum option_id {
     ID_JSON,
     ID_ALL,
     ID_REVOKE,
+    ID_OLDER_THAN,
+    ID_DRY_RUN,
     ID_HELP,
 };
 
@@ -56,6 +58,10 @@ static const struct option {
     {"--vm", 0, "ID", OPT_ATTACH, ID_VM, NULL, NULL, "attach to this VM"},
     {"--json", 0, NULL, OPT_JSON, ID_JSON, NULL, NULL, "print JSON"},
     {"--all", 0, NULL, OPT_ALL, ID_ALL, NULL, NULL, "every VM of this user"},
+    {"--all", 0, NULL, OPT_PRUNE, ID_ALL, NULL, NULL, "all that no machine uses now"},
+    {"--older-than", 0, "DAYS", OPT_PRUNE, ID_OLDER_THAN, NULL, NULL,
+     "what was not used for so long (default: 14)"},
+    {"--dry-run", 'n', NULL, OPT_PRUNE, ID_DRY_RUN, NULL, NULL, "only tell what would be removed"},
     {"--revoke", 0, NULL, OPT_REVOKE, ID_REVOKE, NULL, NULL, "forget what was approved"},
     {"--verbose", 'v', NULL, 0, ID_VERBOSE, NULL, NULL, "say more, QEMU's command line included"},
     {"--quiet", 'q', NULL, 0, ID_QUIET, NULL, NULL, "say nothing but errors"},
@@ -174,6 +180,12 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
         break;
     case ID_REVOKE:
         cli->revoke = true;
+        break;
+    case ID_OLDER_THAN:
+        cli->older_than = value;
+        break;
+    case ID_DRY_RUN:
+        cli->dry_run = true;
         break;
     case ID_HELP:
         cli->help = true;

@@ -58,6 +58,7 @@ int initrd_write(const char *base, const char *guestd, const char *out, struct e
 
 int initrd_cached(const struct paths *p, const struct layer *base, char **out, struct err *e)
 {
+    const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
     auto_free char *initrd = layer_file(base, BASE_INITRD);
     auto_free char *path = NULL;
     char key[DIGEST_HEX + 1];
@@ -69,14 +70,26 @@ int initrd_cached(const struct paths *p, const struct layer *base, char **out, s
         return err_advise(e, "reinstall agentvm; its parts belong together");
     }
     d = digest_new();
-    digest_str(d, "base", base->key);
     digest_field(d, "size", &st.st_size, sizeof(st.st_size));
     digest_field(d, "time", &st.st_mtim, sizeof(st.st_mtim));
     digest_field(d, "inode", &st.st_ino, sizeof(st.st_ino));
     digest_final(d, key);
-    path = mem_printf("%s/" PATHS_INITRD, p->cache, key);
+    path = mem_printf("%s/" PATHS_INITRD, p->cache, base->key, key);
     if (access(path, R_OK) < 0 && initrd_write(initrd, p->guestd, path, e) < 0)
         return -1;
+    utimensat(AT_FDCWD, path, used, 0);
     *out = steal_ptr(&path);
     return 0;
+}
+
+bool initrd_base(const char *name, char key[DIGEST_HEX + 1])
+{
+    const char *digits = name + strlen(PATHS_INITRD_PREFIX);
+
+    if (!str_starts(name, PATHS_INITRD_PREFIX) ||
+        strspn(digits, "0123456789abcdef") != DIGEST_HEX || digits[DIGEST_HEX] != '-')
+        return false;
+    memcpy(key, digits, DIGEST_HEX);
+    key[DIGEST_HEX] = '\0';
+    return true;
 }

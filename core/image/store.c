@@ -12,13 +12,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-#define LAYER_JSON "layer.json"
-#define LAYER_LOCK "lock"
-#define LOCK_SUFFIX ".lock"
 #define DRAFT_PREFIX "tmp."
 
 enum {
-    JSON_MAX = 65536,
     SEALED_MAX = 4 << 20, /* a saved state has half of it, and takes 2 ms to read */
 };
 
@@ -29,30 +25,60 @@ static int open_folder(const char *path, struct err *e)
     return fd < 0 ? err_errno(e, errno, "cannot open %s", path) : fd;
 }
 
+/* Whether name is still that of the open file. */
+static bool has_name(int fd, int dirfd, const char *name)
+{
+    struct stat open_file, named;
+
+    return fstat(fd, &open_file) == 0 && fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+}
+
+/* As file_lock_at; the file that was locked has the name when this returns. */
+static int lock_named(int dirfd, const char *name, bool shared, bool wait, struct err *e)
+{
+    for (;;) {
+        auto_close int lock = file_lock_at(dirfd, name, shared, wait, e);
+
+        if (lock < 0 || has_name(lock, dirfd, name))
+            return steal_fd(&lock);
+    }
+}
+
+static char *maker_name(const char *key)
+{
+    return mem_printf("%s" LAYER_MAKER_SUFFIX, key);
+}
+
 char *layer_file(const struct layer *l, const char *name)
 {
     return mem_printf("%s/%s", l->dir, name);
 }
 
+bool store_has(const struct paths *p, const char *key)
+{
+    auto_free char *json = mem_printf("%s/%s/" LAYER_JSON, p->layers, key);
+
+    return access(json, F_OK) == 0;
+}
+
 int store_use(const struct paths *p, const char *key, struct layer *out, struct err *e)
 {
     auto_free char *dir = mem_printf("%s/%s", p->layers, key);
-    auto_free char *json = mem_printf("%s/" LAYER_JSON, dir);
-    auto_close int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_free char *name = mem_printf("%s/" LAYER_LOCK, dir);
     auto_close int lock = -1;
 
     *out = LAYER_INIT;
-    if (dirfd < 0 && errno == ENOENT)
+    if (!store_has(p, key))
         return 1;
-    if (dirfd < 0)
-        return err_errno(e, errno, "cannot open layer %s", dir);
-    lock = file_lock_at(dirfd, LAYER_LOCK, true, true, e);
-    if (access(json, F_OK) < 0) { /* removed between open and lock */
+    lock = lock_named(AT_FDCWD, name, true, true, e);
+    if (!store_has(p, key)) { /* removed meanwhile */
         err_clear(e);
         return 1;
     }
     if (lock < 0)
         return -1;
+    futimens(lock, NULL); /* where it fails the layer looks older than it is: no harm */
     snprintf(out->key, sizeof(out->key), "%s", key);
     out->dir = steal_ptr(&dir);
     out->lock = steal_fd(&lock);
@@ -71,7 +97,9 @@ static int make_draft(const struct paths *p, struct layer_draft *d, struct err *
     auto_free char *name = mem_printf(DRAFT_PREFIX "%s", d->key);
     auto_close int dirfd = open_folder(p->layers, e);
 
-    if (dirfd < 0 || file_remove_tree_at(dirfd, name, e) < 0)
+    /* A folder of that name without its layer.json is in the way, and no layer. */
+    if (dirfd < 0 || file_remove_tree_at(dirfd, name, e) < 0 ||
+        file_remove_tree_at(dirfd, d->key, e) < 0)
         return -1;
     if (mkdirat(dirfd, name, 0700) < 0)
         return err_errno(e, errno, "cannot create folder %s/%s", p->layers, name);
@@ -80,27 +108,41 @@ static int make_draft(const struct paths *p, struct layer_draft *d, struct err *
     return 0;
 }
 
+/* Takes the makers' lock, or waits for it, which can be interrupted. */
+static int lock_maker(struct task_env *t, int dirfd, const char *name, void (*waiting)(void *arg),
+                      void *arg, struct err *e)
+{
+    for (;;) {
+        auto_close int lock = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (lock < 0)
+            return err_errno(e, errno, "cannot create %s", name);
+        if (task_try_lock(lock) < 0) {
+            if (waiting)
+                waiting(arg);
+            waiting = NULL;
+            if (task_lock(t, lock, e) < 0)
+                return -1;
+        }
+        if (has_name(lock, dirfd, name))
+            return steal_fd(&lock);
+    }
+}
+
 int store_begin(const struct paths *p, struct task_env *t, const char *key,
                 void (*waiting)(void *arg), void *arg, struct layer_draft *out, struct err *e)
 {
-    auto_free char *lock_name = mem_printf("%s" LOCK_SUFFIX, key);
-    auto_free char *final = mem_printf("%s/%s", p->layers, key);
+    auto_free char *name = maker_name(key);
     auto_close int dirfd = open_folder(p->layers, e);
     auto_close int lock = -1;
 
     *out = DRAFT_INIT;
     if (dirfd < 0)
         return -1;
-    lock = openat(dirfd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    lock = lock_maker(t, dirfd, name, waiting, arg, e);
     if (lock < 0)
-        return err_errno(e, errno, "cannot create %s/%s", p->layers, lock_name);
-    if (task_try_lock(lock) < 0) {
-        if (waiting)
-            waiting(arg);
-        if (task_lock(t, lock, e) < 0)
-            return -1;
-    }
-    if (access(final, F_OK) == 0)
+        return -1;
+    if (store_has(p, key))
         return 1;
     snprintf(out->key, sizeof(out->key), "%s", key);
     out->lock = steal_fd(&lock);
@@ -115,7 +157,8 @@ int store_commit(struct layer_draft *d, const char *json, struct err *e)
 {
     auto_close int dirfd = open_folder(d->dir, e);
 
-    if (dirfd < 0 || file_write_at(dirfd, LAYER_JSON, json, strlen(json), 0400, e) < 0)
+    if (dirfd < 0 || file_write_at(dirfd, LAYER_LOCK, "", 0, 0600, e) < 0 ||
+        file_write_at(dirfd, LAYER_JSON, json, strlen(json), 0400, e) < 0)
         return -1;
     if (syncfs(dirfd) < 0 || rename(d->dir, d->final) < 0)
         return err_errno(e, errno, "cannot complete layer %s", d->final);
@@ -137,23 +180,82 @@ void store_abandon(struct layer_draft *d)
 int store_read(const struct layer *l, struct buf *json, struct err *e)
 {
     auto_free char *path = layer_file(l, LAYER_JSON);
-    int rc = file_read_at(AT_FDCWD, path, JSON_MAX, json, e);
+    int rc = file_read_at(AT_FDCWD, path, LAYER_JSON_MAX, json, e);
 
     return rc > 0 ? err_set(e, "%s is missing", path) : rc;
 }
 
-/* Under the makers' lock, so that nobody makes the same layer meanwhile. */
+/* Removes a layer.  The caller holds the makers' lock, so that nobody makes the same one meanwhile,
+ * or takes what is left after a crash for a layer. */
+static int take_out(int dirfd, const char *key, struct err *e)
+{
+    auto_free char *gone = mem_printf(DRAFT_PREFIX "%s", key);
+
+    if (file_remove_tree_at(dirfd, gone, e) < 0)
+        return -1;
+    if (renameat(dirfd, key, dirfd, gone) < 0)
+        return err_errno(e, errno, "cannot take layer %s out of the store", key);
+    return file_remove_tree_at(dirfd, gone, e);
+}
+
 void store_discard(const struct paths *p, struct layer *l)
 {
-    auto_free char *name = mem_printf("%s" LOCK_SUFFIX, l->key);
-    auto_free char *gone = mem_printf(DRAFT_PREFIX "%s", l->key);
+    auto_free char *maker = maker_name(l->key);
+    auto_free char *name = layer_file(l, LAYER_LOCK);
     auto_close int dirfd = open_folder(p->layers, NULL);
-    auto_close int lock = dirfd < 0 ? -1 : file_lock_at(dirfd, name, false, true, NULL);
+    auto_close int lock = dirfd < 0 ? -1 : lock_named(dirfd, maker, false, true, NULL);
 
-    if (lock >= 0 && file_remove_tree_at(dirfd, gone, NULL) == 0 &&
-        renameat(dirfd, l->key, dirfd, gone) == 0)
-        file_remove_tree_at(dirfd, gone, NULL);
+    if (lock >= 0 && has_name(l->lock, AT_FDCWD, name)) /* else somebody was faster */
+        take_out(dirfd, l->key, NULL);
     layer_release(l);
+}
+
+/* Locks without waiting: 0, 1 if somebody else has it, or -1. */
+static int try_lock(int dirfd, const char *name, int *lock, struct err *e)
+{
+    *lock = lock_named(dirfd, name, false, false, e);
+    if (*lock >= 0)
+        return 0;
+    return e->msg ? -1 : 1;
+}
+
+int store_claim(const struct paths *p, const char *key, struct layer_claim *out, struct err *e)
+{
+    auto_free char *maker = maker_name(key);
+    auto_free char *name = mem_printf("%s/" LAYER_LOCK, key);
+    auto_claim struct layer_claim c = CLAIM_INIT;
+    int rc;
+
+    *out = CLAIM_INIT;
+    snprintf(c.key, sizeof(c.key), "%s", key);
+    c.layers = open_folder(p->layers, e);
+    if (c.layers < 0)
+        return -1;
+    rc = try_lock(c.layers, maker, &c.maker, e);
+    if (rc == 0 && faccessat(c.layers, key, F_OK, 0) == 0)
+        rc = try_lock(c.layers, name, &c.lock, e);
+    if (rc != 0)
+        return rc;
+    *out = c;
+    c = CLAIM_INIT;
+    return 0;
+}
+
+int store_remove(struct layer_claim *c, struct err *e)
+{
+    return take_out(c->layers, c->key, e);
+}
+
+void store_unclaim(struct layer_claim *c)
+{
+    auto_free char *maker = maker_name(c->key);
+
+    if (c->maker >= 0)
+        unlinkat(c->layers, maker, 0);
+    close_fd(&c->lock);
+    close_fd(&c->maker);
+    close_fd(&c->layers);
+    *c = CLAIM_INIT;
 }
 
 static int seal_file(struct digest *d, int dirfd, const char *name, struct err *e)
@@ -193,8 +295,8 @@ int store_seal(const char *dir, const char *const *names, char hex[DIGEST_HEX + 
 /* Removes the draft of key if nobody makes it. */
 static void sweep_draft(int dirfd, const char *name)
 {
-    auto_free char *lock_name = mem_printf("%s" LOCK_SUFFIX, name + strlen(DRAFT_PREFIX));
-    auto_close int lock = file_lock_at(dirfd, lock_name, false, false, NULL);
+    auto_free char *maker = maker_name(name + strlen(DRAFT_PREFIX));
+    auto_close int lock = lock_named(dirfd, maker, false, false, NULL);
 
     if (lock >= 0)
         file_remove_tree_at(dirfd, name, NULL);

@@ -6,13 +6,17 @@
  * crash.
  *
  *     layers/<key>/layer.json   kind, parent and what it was made of
- *     layers/<key>/lock         shared: in use
- *     layers/<key>.lock         exclusive: being made; others wait for it
+ *     layers/<key>/lock         shared: in use; its time is that of the last use
+ *     layers/<key>.lock         exclusive: being made or removed; others wait for it
  *     layers/tmp.<key>/         the draft of who holds that lock
+ *
+ * Files that are locked may be removed by who holds the lock, so a lock counts only while the file
+ * still has its name.
  */
 #ifndef AGENTVM_IMAGE_STORE_H
 #define AGENTVM_IMAGE_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/digest.h"
@@ -20,6 +24,12 @@
 #include "base/str.h"
 #include "model/paths.h"
 #include "proc/task.h"
+
+#define LAYER_JSON "layer.json"
+#define LAYER_LOCK "lock"
+#define LAYER_MAKER_SUFFIX ".lock"
+
+enum { LAYER_JSON_MAX = 65536 };
 
 struct layer {
     char key[DIGEST_HEX + 1];
@@ -40,7 +50,19 @@ struct layer_draft {
 #define DRAFT_INIT ((struct layer_draft){.lock = -1})
 #define auto_draft __attribute__((cleanup(store_abandon)))
 
-/* Takes a complete layer into use. Returns 0, or 1 if there is none of that key. */
+/* A key that nobody uses or makes, and nobody can before the claim ends. */
+struct layer_claim {
+    char key[DIGEST_HEX + 1];
+    int layers;      /* the folder */
+    int maker, lock; /* lock is -1 where there is no such layer */
+};
+
+#define CLAIM_INIT ((struct layer_claim){.layers = -1, .maker = -1, .lock = -1})
+#define auto_claim __attribute__((cleanup(store_unclaim)))
+
+bool store_has(const struct paths *p, const char *key);
+/* Takes a complete layer into use, which is a use that `agentvm prune` goes by. Returns 0, or 1 if
+ * there is none of that key: it may have gone since somebody saw it. */
 int store_use(const struct paths *p, const char *key, struct layer *out, struct err *e);
 void layer_release(struct layer *l);
 /* Path of a file in a layer; the caller frees it. */
@@ -60,6 +82,14 @@ int store_read(const struct layer *l, struct buf *json, struct err *e);
 /* Takes a layer that turned out to be broken out of the store; who uses it may go on.  Releases l.
  */
 void store_discard(const struct paths *p, struct layer *l);
+
+/* Claims a key, of which there need not be a layer.  Returns 0, or 1 if somebody uses or makes it.
+ * e is not NULL. */
+int store_claim(const struct paths *p, const char *key, struct layer_claim *out, struct err *e);
+/* Removes the claimed layer.  After a crash in between, what is left is a draft. */
+int store_remove(struct layer_claim *c, struct err *e);
+/* Ends the claim, and removes the makers' lock; harmless on an empty one. */
+void store_unclaim(struct layer_claim *c);
 
 /* The digest of some files of a layer or draft, to tell later whether they were changed: size,
  * inode and times of each, and the content of small ones.  Nobody can set back a file's time of

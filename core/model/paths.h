@@ -6,7 +6,8 @@
  *     vms/<id>/            what a running VM keeps on disk rather than in run
  *     trust/<sha256 of a project path>   what the user approved there
  *     logs/                logs of provisioning and of VMs' consoles
- *   cache    $XDG_CACHE_HOME/agentvm     (~/.cache/agentvm): the accelerator probe's result
+ *   cache    $XDG_CACHE_HOME/agentvm     (~/.cache/agentvm): the accelerator probe's result, QEMU's
+ *            version, initial RAM disks
  *   config   $XDG_CONFIG_HOME/agentvm    (~/.config/agentvm): agent.ini, setup.sh, runtime.sh,
  *            plugins/; never created
  *   run      $XDG_RUNTIME_DIR/agentvm    (/tmp/agentvm-<uid> where that is unset or not usable)
@@ -58,8 +59,10 @@ void paths_free(struct paths *p);
 #define PATHS_ACCEL_LOCK "accel.lock"
 #define PATHS_ACCEL_CONSOLE "accel.console"
 #define PATHS_ACCEL_LOG "accel.log"
-#define PATHS_QEMU "qemu.version"       /* what QEMU's --version said, and of which binary */
-#define PATHS_INITRD "initrd-%.16s.img" /* below cache; the digest of what it was made of */
+#define PATHS_QEMU "qemu.version" /* what QEMU's --version said, and of which binary */
+#define PATHS_INITRD_PREFIX "initrd-"
+/* Below cache; the base layer's key, and the digest of what else it was made of. */
+#define PATHS_INITRD PATHS_INITRD_PREFIX "%s-%.16s.img"
 
 /* run/<id>/name, and data/vms/<id>/name for what may be large; the caller frees them.  An id is 8
  * hex digits: the length of a socket's path was checked with that. */

@@ -137,15 +137,14 @@ static int make_base(struct session *s, struct base_request *r, struct layer_dra
     return store_commit(draft, json, e);
 }
 
-static int prepare_base(struct session *s, const struct plan *provision, const char *key,
-                        struct layer *out, struct err *e)
+/* Makes the layer unless another agentvm does. */
+static int obtain_base(struct session *s, const struct plan *provision, const char *key,
+                       struct err *e)
 {
     auto_draft struct layer_draft draft = DRAFT_INIT;
     struct base_request r;
-    int rc = store_use(&s->paths, key, out, e);
+    int rc;
 
-    if (rc <= 0)
-        return rc;
     if (refuse_offline(s, e) < 0 || base_image_check(e) < 0)
         return -1;
     stage_begin(&s->stages, "image", "making the VM's image, once (a few minutes)", true);
@@ -155,7 +154,20 @@ static int prepare_base(struct session *s, const struct plan *provision, const c
         rc = make_base(s, &r, &draft, e);
     strv_free(&r.packages);
     stage_end(&s->stages);
-    return rc < 0 ? -1 : store_use(&s->paths, key, out, e);
+    return rc < 0 ? -1 : 0;
+}
+
+/* `agentvm prune` may be faster than we with a layer that is not in use yet: then it is made again.
+ */
+static int prepare_base(struct session *s, const struct plan *provision, const char *key,
+                        struct layer *out, struct err *e)
+{
+    int rc;
+
+    while ((rc = store_use(&s->paths, key, out, e)) > 0)
+        if (obtain_base(s, provision, key, e) < 0)
+            return -1;
+    return rc;
 }
 
 static int choose_accel(struct session *s, struct template *t, struct err *e)
@@ -194,14 +206,12 @@ static int provision(struct session *s, struct template *t, const struct plan *p
     return rc < 0 ? -1 : store_commit(draft, json, e);
 }
 
-static int prepare_provisioned(struct session *s, struct template *t, const struct plan *plan,
-                               const char *key, struct err *e)
+static int obtain_provisioned(struct session *s, struct template *t, const struct plan *plan,
+                              const char *key, struct err *e)
 {
     auto_draft struct layer_draft draft = DRAFT_INIT;
-    int rc = store_use(&s->paths, key, &t->provisioned, e);
+    int rc;
 
-    if (rc <= 0)
-        return rc;
     if (refuse_offline(s, e) < 0)
         return -1;
     stage_begin(&s->stages, "provision", "provisioning the VM, once (a few minutes)", true);
@@ -209,7 +219,18 @@ static int prepare_provisioned(struct session *s, struct template *t, const stru
     if (rc == 0)
         rc = provision(s, t, plan, &draft, e);
     stage_end(&s->stages);
-    return rc < 0 ? -1 : store_use(&s->paths, key, &t->provisioned, e);
+    return rc < 0 ? -1 : 0;
+}
+
+static int prepare_provisioned(struct session *s, struct template *t, const struct plan *plan,
+                               const char *key, struct err *e)
+{
+    int rc;
+
+    while ((rc = store_use(&s->paths, key, &t->provisioned, e)) > 0)
+        if (obtain_provisioned(s, t, plan, key, e) < 0)
+            return -1;
+    return rc;
 }
 
 static int prepare_layers(struct session *s, const struct plan *plan, struct template *out,

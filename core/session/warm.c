@@ -193,8 +193,11 @@ int warm_prepare(struct session *s, struct template *t, const struct plan *plan,
         return -1;
     if (find(s, key, &t->warm) == 0)
         return 0;
-    if (make(s, t, plan, key, &why) == 0 && find(s, key, &t->warm) == 0)
-        return 0;
+    if (make(s, t, plan, key, &why) == 0) {
+        if (find(s, key, &t->warm) == 0)
+            return 0;
+        err_set(&why, "what was saved is gone again, or damaged");
+    }
     if (task_check(&s->task, e) < 0)
         return -1;
     log_warn("the VM could not be saved, so every start boots: %s", err_msg(&why));

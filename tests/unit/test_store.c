@@ -57,6 +57,15 @@ static int begin(struct fixture *f, struct layer_draft *d, struct err *e)
     return store_begin(&f->paths, &f->env, KEY, NULL, NULL, d, e);
 }
 
+static void make_it(struct fixture *f)
+{
+    auto_err struct err e = ERR_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+
+    assert_int_equal(begin(f, &draft, &e), 0);
+    ASSERT_OK(e, store_commit(&draft, "{}", &e));
+}
+
 static void test_life(void **state)
 {
     struct fixture *f = *state;
@@ -139,11 +148,9 @@ static void test_use_locks(void **state)
     struct fixture *f = *state;
     auto_err struct err e = ERR_INIT;
     auto_layer struct layer one = LAYER_INIT, two = LAYER_INIT;
-    struct layer_draft draft = DRAFT_INIT;
     auto_free char *lock = mem_printf("%s/" KEY "/lock", f->paths.layers);
 
-    assert_int_equal(begin(f, &draft, &e), 0);
-    ASSERT_OK(e, store_commit(&draft, "{}", &e));
+    make_it(f);
     ASSERT_OK(e, store_use(&f->paths, KEY, &one, &e));
     ASSERT_OK(e, store_use(&f->paths, KEY, &two, &e));
     layer_release(&one);
@@ -163,6 +170,68 @@ static void test_half_removed(void **state)
 
     assert_int_equal(store_use(&f->paths, KEY, &layer, &e), 1);
     assert_null(e.msg);
+}
+
+/* What is in the way of a new layer is removed. */
+static void test_remade_over_rest(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+    auto_free char *rest = make_folder(f->paths.layers, KEY);
+
+    put_file(rest, "disk", "half");
+    assert_int_equal(begin(f, &draft, &e), 0);
+    ASSERT_OK(e, store_commit(&draft, "{}", &e));
+    assert_true(exists(f, KEY "/layer.json"));
+    assert_false(exists(f, KEY "/disk"));
+}
+
+/* Each use sets the time of the lock. */
+static void test_use_time(void **state)
+{
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_layer struct layer layer = LAYER_INIT;
+    auto_free char *lock = mem_printf("%s/" KEY "/lock", f->paths.layers);
+    struct stat st;
+
+    make_it(f);
+    assert_int_equal(utimensat(AT_FDCWD, lock, old, 0), 0);
+    assert_true(store_has(&f->paths, KEY));
+    assert_int_equal(stat(lock, &st), 0);
+    assert_int_equal(st.st_mtim.tv_sec, 1000);
+    ASSERT_OK(e, store_use(&f->paths, KEY, &layer, &e));
+    assert_int_equal(stat(lock, &st), 0);
+    assert_true(st.st_mtim.tv_sec > 1000);
+}
+
+/* A layer goes only if nobody uses or makes it, and nobody does while it is claimed. */
+static void test_claim(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_layer struct layer layer = LAYER_INIT;
+    auto_claim struct layer_claim claim = CLAIM_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+    auto_free char *lock = mem_printf("%s/" KEY "/lock", f->paths.layers);
+    size_t fds = count_fds();
+
+    assert_int_equal(begin(f, &draft, &e), 0);
+    assert_int_equal(store_claim(&f->paths, KEY, &claim, &e), 1);
+    ASSERT_OK(e, store_commit(&draft, "{}", &e));
+    ASSERT_OK(e, store_use(&f->paths, KEY, &layer, &e));
+    assert_int_equal(store_claim(&f->paths, KEY, &claim, &e), 1);
+    layer_release(&layer);
+    ASSERT_OK(e, store_claim(&f->paths, KEY, &claim, &e));
+    assert_int_equal(file_lock_at(AT_FDCWD, lock, true, false, &e), -1);
+    ASSERT_OK(e, store_remove(&claim, &e));
+    store_sweep(&f->paths);
+    store_unclaim(&claim);
+    assert_int_equal(store_use(&f->paths, KEY, &layer, &e), 1);
+    assert_int_equal(count_entries(f->paths.layers), 0);
+    assert_int_equal(count_fds(), fds);
 }
 
 /* ---- two processes ---- */
@@ -257,6 +326,108 @@ static void test_second_takes_over(void **state)
     assert_true(exists(f, "tmp." KEY));
 }
 
+struct user {
+    struct fixture *f;
+    int ready;
+};
+
+/* Waits for a layer that is claimed.  1: it is gone; 0: it is in use, and nobody can remove it. */
+static int use_layer(void *arg)
+{
+    struct user *u = arg;
+    struct layer_claim claim;
+    struct layer layer;
+    struct err e = ERR_INIT;
+    int rc;
+
+    if (write(u->ready, "", 1) != 1)
+        return 2;
+    rc = store_use(&u->f->paths, KEY, &layer, &e);
+    return rc == 0 && store_claim(&u->f->paths, KEY, &claim, &e) != 1 ? 3 : rc;
+}
+
+/* Whether the process waits for a lock: "N: -> FLOCK ADVISORY READ PID ...". */
+static bool is_blocked(pid_t pid)
+{
+    auto_close int fd = open("/proc/locks", O_RDONLY | O_CLOEXEC);
+    auto_free char *number = mem_printf("%d", (int)pid);
+    auto_buf struct buf locks = BUF_INIT;
+    auto_strv struct strv words = STRV_INIT;
+
+    assert_int_equal(file_read_fd(fd, 1 << 20, &locks, NULL), 0);
+    strv_split(&words, locks.data ? locks.data : "");
+    for (size_t i = 0; i + 4 < words.n; i++)
+        if (strcmp(words.v[i], "->") == 0 && strcmp(words.v[i + 4], number) == 0)
+            return true;
+    return false;
+}
+
+/* What store_use returns that waits while the layer is removed, and made again. */
+static int use_while_removed(struct fixture *f, bool again)
+{
+    auto_err struct err e = ERR_INIT;
+    struct layer_claim claim;
+    struct user user = {.f = f};
+    int64_t deadline = clock_ms() + TEST_DEADLINE_MS;
+    struct exit_status status;
+    struct child c;
+    int pair[2];
+    char byte;
+
+    make_it(f);
+    ASSERT_OK(e, store_claim(&f->paths, KEY, &claim, &e));
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    user.ready = pair[1];
+    ASSERT_OK(e, spawn_fork(use_layer, &user, &pair[1], 1, &c, &e));
+    assert_int_equal(read(pair[0], &byte, 1), 1);
+    while (!is_blocked(c.pid)) {
+        assert_true(clock_ms() < deadline);
+        loop_step(f->env.loop, 1);
+    }
+    ASSERT_OK(e, store_remove(&claim, &e));
+    close_fd(&claim.maker);
+    if (again)
+        make_it(f);
+    store_unclaim(&claim);
+    assert_int_equal(spawn_reap(&c, &status, NULL), 0);
+    close(pair[0]);
+    close(pair[1]);
+    return exit_status_code(status);
+}
+
+/* Who waits for a layer that is removed sees that it is gone, and no folder that it lay in. */
+static void test_use_while_removed(void **state)
+{
+    assert_int_equal(use_while_removed(*state, false), 1);
+}
+
+/* Its lock is on the layer that is there now. */
+static void test_use_while_remade(void **state)
+{
+    assert_int_equal(use_while_removed(*state, true), 0);
+}
+
+static void end_claim(void *arg)
+{
+    store_unclaim(arg);
+}
+
+/* Who waits for a makers' lock that is removed makes another one. */
+static void test_begin_while_claimed(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    struct layer_claim claim, second;
+    auto_draft struct layer_draft draft = DRAFT_INIT;
+
+    ASSERT_OK(e, store_claim(&f->paths, KEY, &claim, &e));
+    assert_int_equal(store_begin(&f->paths, &f->env, KEY, end_claim, &claim, &draft, &e), 0);
+    assert_int_equal(claim.maker, -1);
+    assert_int_equal(store_claim(&f->paths, KEY, &second, &e), 1);
+    store_sweep(&f->paths);
+    assert_true(exists(f, "tmp." KEY));
+}
+
 static void interrupt(void *arg)
 {
     struct fixture *f = arg;
@@ -310,6 +481,12 @@ int main(void)
         WITH_FIXTURE(test_sweep),
         WITH_FIXTURE(test_use_locks),
         WITH_FIXTURE(test_half_removed),
+        WITH_FIXTURE(test_remade_over_rest),
+        WITH_FIXTURE(test_use_time),
+        WITH_FIXTURE(test_claim),
+        WITH_FIXTURE(test_use_while_removed),
+        WITH_FIXTURE(test_use_while_remade),
+        WITH_FIXTURE(test_begin_while_claimed),
         WITH_FIXTURE(test_second_finds_it),
         WITH_FIXTURE(test_second_takes_over),
         WITH_FIXTURE(test_wait_interrupted),
