@@ -97,9 +97,10 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
     *out = (struct machine){.kernel = layer_file(&t->base, BASE_KERNEL),
                             .hostname = make_hostname(project)};
     /* A machine that is saved has mounted a folder by then, which it gives up: a session's goes
-     * behind the same device, and the way to mount it is warm. */
+     * behind the same device, and the way to mount it is warm.  It is an empty one: a guest that
+     * could write to the draft's own files could make QEMU open any file of the host. */
     if (purpose == MACHINE_SAVE) {
-        out->share = mem_strdup(dir);
+        out->share = mem_printf("%s/" TEMPLATE_SHARE, dir);
         out->share_path = mem_printf("%s/.agentvm-share", s->user.home);
     }
     out->order = (struct vm_order){

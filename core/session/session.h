@@ -107,6 +107,8 @@ int template_keys(struct session *s, const struct plan *provision, struct templa
 /* Files of a warm layer: the saved machine's memory and devices. */
 #define TEMPLATE_RAM "ram"
 #define TEMPLATE_STATE "state"
+/* In the draft of a warm layer: the folder that the machine has mounted while it is made ready. */
+#define TEMPLATE_SHARE "share"
 
 /* A template in use. */
 struct template

@@ -132,6 +132,28 @@ static int protect(const struct layer_draft *d, struct err *e)
     return 0;
 }
 
+/* The machine that is to be saved, with an empty folder for it to mount. */
+static int start(struct session *s, const struct template *t, const struct layer_draft *draft,
+                 struct err *e)
+{
+    auto_free char *share = mem_printf("%s/" TEMPLATE_SHARE, draft->dir);
+
+    if (store_check_space(&s->paths, (uint64_t)WARM_GIB << 30, "saving the booted VM", e) < 0)
+        return -1;
+    if (mkdir(share, 0700) < 0)
+        return err_errno(e, errno, "cannot create folder %s", share);
+    return session_start_vm(s, t, MACHINE_SAVE, draft->dir, e);
+}
+
+/* The folder goes with whatever the guest left in it. */
+static int stop(struct session *s, const struct layer_draft *draft, struct err *e)
+{
+    auto_free char *share = mem_printf("%s/" TEMPLATE_SHARE, draft->dir);
+    int rc = session_stop_vm(s, e);
+
+    return file_remove_tree_at(AT_FDCWD, share, rc < 0 ? NULL : e) < 0 ? -1 : rc;
+}
+
 static int save(struct session *s, const struct template *t, const struct plan *plan,
                 struct layer_draft *draft, struct err *e)
 {
@@ -140,11 +162,10 @@ static int save(struct session *s, const struct template *t, const struct plan *
     char seal[DIGEST_HEX + 1];
     int rc;
 
-    if (store_check_space(&s->paths, (uint64_t)WARM_GIB << 30, "saving the booted VM", e) < 0 ||
-        session_start_vm(s, t, MACHINE_SAVE, draft->dir, e) < 0)
+    if (start(s, t, draft, e) < 0)
         return -1;
     rc = warm_up(s, plan, log, e);
-    if (session_stop_vm(s, rc < 0 ? NULL : e) < 0 || rc < 0 || protect(draft, e) < 0 ||
+    if (stop(s, draft, rc < 0 ? NULL : e) < 0 || rc < 0 || protect(draft, e) < 0 ||
         store_seal(draft->dir, files, seal, e) < 0)
         return -1;
     unlink(log);
