@@ -142,15 +142,29 @@ int store_read(const struct layer *l, struct buf *json, struct err *e)
     return rc > 0 ? err_set(e, "%s is missing", path) : rc;
 }
 
+/* Whether the store still has this very layer, and not one that was made anew since. */
+static bool is_current(int dirfd, const struct layer *l)
+{
+    auto_free char *name = mem_printf("%s/" LAYER_LOCK, l->key);
+    struct stat mine, now;
+
+    return fstat(l->lock, &mine) == 0 && fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+           mine.st_dev == now.st_dev && mine.st_ino == now.st_ino;
+}
+
 /* Under the makers' lock, so that nobody makes the same layer meanwhile. */
-void store_discard(const struct paths *p, struct layer *l)
+void store_discard(const struct paths *p, struct task_env *t, struct layer *l)
 {
     auto_free char *name = mem_printf("%s" LOCK_SUFFIX, l->key);
     auto_free char *gone = mem_printf(DRAFT_PREFIX "%s", l->key);
     auto_close int dirfd = open_folder(p->layers, NULL);
-    auto_close int lock = dirfd < 0 ? -1 : file_lock_at(dirfd, name, false, true, NULL);
+    auto_close int lock = -1;
 
-    if (lock >= 0 && file_remove_tree_at(dirfd, gone, NULL) == 0 &&
+    if (dirfd >= 0 && is_current(dirfd, l))
+        lock = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    /* Somebody else may be as far, and have one made anew before the lock is ours. */
+    if (lock >= 0 && (task_try_lock(lock) == 0 || task_lock(t, lock, NULL) == 0) &&
+        is_current(dirfd, l) && file_remove_tree_at(dirfd, gone, NULL) == 0 &&
         renameat(dirfd, l->key, dirfd, gone) == 0)
         file_remove_tree_at(dirfd, gone, NULL);
     layer_release(l);

@@ -57,9 +57,9 @@ void store_abandon(struct layer_draft *d);
 
 /* A layer's layer.json, which the caller frees. */
 int store_read(const struct layer *l, struct buf *json, struct err *e);
-/* Takes a layer that turned out to be broken out of the store; who uses it may go on.  Releases l.
- */
-void store_discard(const struct paths *p, struct layer *l);
+/* Takes a layer that turned out to be broken out of the store, unless somebody did so before; who
+ * uses it may go on.  Releases l. */
+void store_discard(const struct paths *p, struct task_env *t, struct layer *l);
 
 /* The digest of some files of a layer or draft, to tell later whether they were changed: size,
  * inode and times of each, and the content of small ones.  Nobody can set back a file's time of

@@ -166,6 +166,7 @@ int session_start_vm(struct session *s, const struct template *t, enum machine_p
 {
     auto_machine struct machine m;
 
+    s->engine_ran = false;
     machine_plan(s, t, purpose, dir, &m);
     show_argv(s, &m.order);
     s->link = client_create(&s->task, dir ? NULL : &s->stages, &m.order, e);
@@ -173,6 +174,7 @@ int session_start_vm(struct session *s, const struct template *t, enum machine_p
         return -1;
     if (client_wait_ready(s->link, e) == 0)
         return 0;
+    s->engine_ran = client_engine_ran(s->link);
     session_stop_vm(s, NULL);
     return -1;
 }

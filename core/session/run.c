@@ -140,15 +140,21 @@ static int start_agent(struct session *s, const struct launch *l, struct err *e)
 static int start_vm(struct session *s, struct template *t, const struct plan *plan, struct err *e)
 {
     for (int tries = 0; t->warm.dir && tries < RESUME_TRIES; tries++) {
+        bool at_fault, again;
+
         if (session_start_vm(s, t, MACHINE_RESUME, NULL, e) == 0)
             return 0;
         if (task_check(&s->task, e) < 0)
             return -1;
+        at_fault = warm_is_at_fault(s, &t->warm);
+        again = at_fault && tries + 1 < RESUME_TRIES;
         log_warn("the saved VM did not come up%s: %s",
-                 tries + 1 < RESUME_TRIES ? " and is made anew" : "; this start boots", err_msg(e));
+                 again ? " and is made anew" : "; this start boots", err_msg(e));
         err_clear(e);
-        store_discard(&s->paths, &t->warm);
-        if (tries + 1 < RESUME_TRIES && warm_prepare(s, t, plan, e) < 0)
+        if (!at_fault)
+            break;
+        store_discard(&s->paths, &s->task, &t->warm);
+        if (again && warm_prepare(s, t, plan, e) < 0)
             return -1;
     }
     return session_start_vm(s, t, MACHINE_BOOT, NULL, e);

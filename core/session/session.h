@@ -59,6 +59,7 @@ struct session {
     size_t ntools;
     const struct vm_driver *driver;
     struct client_link *link; /* the VM, while there is one */
+    bool engine_ran;          /* the engine of the last VM came up, however that ended */
     bool program_runs;        /* signals go to the program in the guest */
     int signals;              /* how many it got */
     struct loop_timer *abort_timer;
@@ -140,6 +141,9 @@ int warm_prepare(struct session *s, struct template *t, const struct plan *plan,
 /* The key of the layer; t has the layers below. */
 int warm_key(struct session *s, const struct template *t, const struct plan *plan,
              char key[DIGEST_HEX + 1], struct err *e);
+/* Whether a failed start from the saved machine may be its own fault: its engine came up and loaded
+ * it, or its files were changed.  Else whatever else is wrong, such as a full disk, is. */
+bool warm_is_at_fault(struct session *s, const struct layer *warm);
 
 /* What a machine is started for. */
 enum machine_purpose {

@@ -65,20 +65,22 @@ static int check_seal(const struct layer *l, struct err *e)
     return rc;
 }
 
-/* Returns 0 with the layer in use, or 1 if there is none that is good. */
-static int find(struct session *s, const char *key, struct layer *out)
+/* Returns 0 with the layer in use, 1 if there is none, or -1 if it was no good. */
+static int find(struct session *s, const char *key, struct layer *out, struct err *e)
 {
-    auto_err struct err why = ERR_INIT;
-    int rc = store_use(&s->paths, key, out, &why);
+    int rc = store_use(&s->paths, key, out, e);
 
     if (rc > 0)
-        return 1;
-    if (rc == 0 && check_seal(out, &why) == 0)
-        return 0;
-    log_warn("the saved VM cannot be used and is made anew: %s", err_msg(&why));
-    if (rc == 0)
-        store_discard(&s->paths, out);
-    return 1;
+        err_set(e, "somebody else removed it");
+    if (rc != 0 || check_seal(out, e) == 0)
+        return rc;
+    store_discard(&s->paths, &s->task, out);
+    return -1;
+}
+
+bool warm_is_at_fault(struct session *s, const struct layer *warm)
+{
+    return s->engine_ran || check_seal(warm, NULL) < 0;
 }
 
 /* guestd answers early in a boot: its end is waited for, and what it read is dropped. */
@@ -192,12 +194,17 @@ int warm_prepare(struct session *s, struct template *t, const struct plan *plan,
 {
     auto_err struct err why = ERR_INIT;
     char key[DIGEST_HEX + 1];
+    int rc;
 
     if (warm_key(s, t, plan, key, e) < 0)
         return -1;
-    if (find(s, key, &t->warm) == 0)
+    rc = find(s, key, &t->warm, &why);
+    if (rc == 0)
         return 0;
-    if (make(s, t, plan, key, &why) == 0 && find(s, key, &t->warm) == 0)
+    if (rc < 0)
+        log_warn("the saved VM cannot be used and is made anew: %s", err_msg(&why));
+    err_clear(&why);
+    if (make(s, t, plan, key, &why) == 0 && find(s, key, &t->warm, &why) == 0)
         return 0;
     if (task_check(&s->task, e) < 0)
         return -1;
