@@ -56,6 +56,22 @@ void supervisor_fail(struct supervisor *s, struct err *why)
     err_clear(why);
 }
 
+void supervisor_abandon(struct supervisor *s, struct err *why)
+{
+    s->failed = true;
+    clients_tell_failure(s, why, NULL);
+    err_clear(why);
+    supervisor_stop_engine(s);
+}
+
+void supervisor_guest_failed(struct supervisor *s, struct err *why)
+{
+    if (s->state == FLUSHING)
+        supervisor_abandon(s, why); /* the answer that is waited for will not come */
+    else
+        supervisor_fail(s, why);
+}
+
 void supervisor_add_console(struct supervisor *s, struct err *e)
 {
     auto_buf struct buf log = BUF_INIT;
@@ -108,13 +124,10 @@ static void on_deadline(void *arg)
 
     s->deadline = NULL;
     if (s->state >= FLUSHING) {
-        s->failed = true;
         err_set(&why, s->state == SAVING
                           ? "the VM was not saved in time"
                           : "the VM did not confirm in time that its last writes are safe");
-        clients_tell_failure(s, &why, NULL);
-        err_clear(&why);
-        supervisor_stop_engine(s);
+        supervisor_abandon(s, &why);
         return;
     }
     if (s->config.state)
@@ -166,13 +179,12 @@ static void on_vm_saved(void *arg, const char *failure)
 
     if (s->state != SAVING)
         return;
-    if (failure) {
-        s->failed = true;
-        err_set(&why, "the VM could not be saved: %s", failure);
-        clients_tell_failure(s, &why, NULL);
-        err_clear(&why);
+    if (!failure) {
+        supervisor_stop_engine(s);
+        return;
     }
-    supervisor_stop_engine(s);
+    err_set(&why, "the VM could not be saved: %s", failure);
+    supervisor_abandon(s, &why);
 }
 
 void supervisor_guestd_lost(struct supervisor *s)
@@ -181,7 +193,7 @@ void supervisor_guestd_lost(struct supervisor *s)
 
     err_set(&why, "the guest daemon ended unexpectedly");
     supervisor_add_console(s, &why);
-    supervisor_fail(s, &why);
+    supervisor_guest_failed(s, &why);
 }
 
 static void on_lost(void *arg)
@@ -199,7 +211,7 @@ static void on_channel_opened(void *arg, bool opened)
 {
     struct supervisor *s = arg;
 
-    if (opened || s->lost || s->state == STARTING || s->state == BOOTING || s->state >= FLUSHING)
+    if (opened || s->lost || s->state == STARTING || s->state == BOOTING || s->state > FLUSHING)
         return;
     s->lost = loop_timer(s->loop, LOST_MS, on_lost, s);
 }

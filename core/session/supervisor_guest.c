@@ -69,15 +69,13 @@ static void on_own_stream(struct supervisor *s, const struct frame *f)
         supervisor_fail(s, &why);
     } else if (f->stream == STREAM_SHUTDOWN && s->state == FLUSHING) {
         if (!ok) {
-            s->failed = true;
             err_set(&why, "the VM's last writes may be lost: %s", text);
-            clients_tell_failure(s, &why, NULL);
-            err_clear(&why);
-        }
-        if (ok && s->order->template_state)
+            supervisor_abandon(s, &why);
+        } else if (s->order->template_state) {
             supervisor_save(s);
-        else
+        } else {
             supervisor_stop_engine(s);
+        }
     }
 }
 
@@ -95,7 +93,7 @@ static void on_hello(struct supervisor *s, struct conn *c, const struct frame *f
         return;
     }
     s->greeted = true;
-    if (s->config.state)
+    if (s->config.state || s->state > BOOTING) /* greeted before, or told to end meanwhile */
         return;
     conn_send_hello(c);
     clients_tell_stage(s, "boot");
@@ -131,5 +129,5 @@ void guest_side_closed(void *arg, struct conn *c, const char *text)
     if (!text)
         return; /* the engine ended: on_vm_stopped knows why */
     err_set(&why, "the guest broke the channel's protocol: %s", text);
-    supervisor_fail(s, &why);
+    supervisor_guest_failed(s, &why);
 }

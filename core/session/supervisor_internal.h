@@ -51,6 +51,10 @@ enum {
 
 /* Ends the VM because of a failure, which the clients are told; takes what why holds. */
 void supervisor_fail(struct supervisor *s, struct err *why);
+/* Stops the engine at once, as what was under way at the VM's end failed; takes what why holds. */
+void supervisor_abandon(struct supervisor *s, struct err *why);
+/* Ends the VM because the guest cannot be talked to any more; takes what why holds. */
+void supervisor_guest_failed(struct supervisor *s, struct err *why);
 /* Ends the VM because the guest daemon is gone. */
 void supervisor_guestd_lost(struct supervisor *s);
 /* Ends the VM in order: flush, then stop the engine. */
