@@ -1,6 +1,6 @@
 /* Theory of operation
  *
- *   STARTING --engine up--> BOOTING --guestd's hello, or resumed--> PERSONALIZING --done--> RUNNING
+ *   STARTING --engine up--> BOOTING --guestd's hello--> PERSONALIZING --done--> RUNNING
  *       any of them --client gone, stop asked, signal, failure--> FLUSHING --> STOPPING --> end
  *       a template that is saved:                      FLUSHING --> SAVING --> STOPPING --> end
  *
@@ -153,7 +153,8 @@ static void on_vm_started(void *arg)
     clients_tell_stage(s, "engine");
 }
 
-/* guestd waits there since it was saved; it says hello when it hears one. */
+/* guestd waits there since it was saved; it says hello when it hears one.  It is told the time only
+ * then: waking up takes longer than the clock may be wrong. */
 static void on_vm_resumed(void *arg)
 {
     struct supervisor *s = arg;
@@ -162,7 +163,6 @@ static void on_vm_resumed(void *arg)
         return;
     clients_tell_stage(s, "resume");
     conn_send_hello(s->guest);
-    guest_side_personalize(s);
 }
 
 void supervisor_save(struct supervisor *s)

@@ -10,7 +10,8 @@
 
 enum { PERSONALIZE_MS = 60000, TEXT_MAX = 512 };
 
-void guest_side_personalize(struct supervisor *s)
+/* Asks guestd to make the guest this machine's own. */
+static void personalize(struct supervisor *s)
 {
     auto_buf struct buf body = BUF_INIT;
     struct err why = ERR_INIT;
@@ -93,12 +94,14 @@ static void on_hello(struct supervisor *s, struct conn *c, const struct frame *f
         return;
     }
     s->greeted = true;
-    if (s->config.state || s->state > BOOTING) /* greeted before, or told to end meanwhile */
+    if (s->state > BOOTING) /* told to end meanwhile */
         return;
-    conn_send_hello(c);
-    clients_tell_stage(s, "boot");
-    supervisor_deadline(s, PERSONALIZE_MS);
-    guest_side_personalize(s);
+    if (!s->config.state) {
+        conn_send_hello(c);
+        clients_tell_stage(s, "boot");
+        supervisor_deadline(s, PERSONALIZE_MS);
+    }
+    personalize(s);
 }
 
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f)

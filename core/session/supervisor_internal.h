@@ -69,8 +69,6 @@ void supervisor_deadline(struct supervisor *s, int ms);
 void supervisor_add_console(struct supervisor *s, struct err *e);
 
 /* supervisor_guest.c */
-/* Asks guestd to make the guest this machine's own. */
-void guest_side_personalize(struct supervisor *s);
 /* The callbacks of the connection to guestd. */
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
 void guest_side_closed(void *arg, struct conn *c, const char *why);
