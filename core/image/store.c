@@ -198,14 +198,17 @@ static int take_out(int dirfd, const char *key, struct err *e)
     return file_remove_tree_at(dirfd, gone, e);
 }
 
-void store_discard(const struct paths *p, struct layer *l)
+void store_discard(const struct paths *p, struct task_env *t, struct layer *l)
 {
     auto_free char *maker = maker_name(l->key);
     auto_free char *name = layer_file(l, LAYER_LOCK);
     auto_close int dirfd = open_folder(p->layers, NULL);
-    auto_close int lock = dirfd < 0 ? -1 : lock_named(dirfd, maker, false, true, NULL);
+    auto_close int lock = -1;
 
-    if (lock >= 0 && has_name(l->lock, AT_FDCWD, name)) /* else somebody was faster */
+    /* Somebody else may be as far, and have one made anew before the lock is ours. */
+    if (dirfd >= 0 && has_name(l->lock, AT_FDCWD, name))
+        lock = lock_maker(t, dirfd, maker, NULL, NULL, NULL);
+    if (lock >= 0 && has_name(l->lock, AT_FDCWD, name))
         take_out(dirfd, l->key, NULL);
     layer_release(l);
 }

@@ -79,9 +79,9 @@ void store_abandon(struct layer_draft *d);
 
 /* A layer's layer.json, which the caller frees. */
 int store_read(const struct layer *l, struct buf *json, struct err *e);
-/* Takes a layer that turned out to be broken out of the store; who uses it may go on.  Releases l.
- */
-void store_discard(const struct paths *p, struct layer *l);
+/* Takes a layer that turned out to be broken out of the store, unless somebody did so before; who
+ * uses it may go on.  Releases l. */
+void store_discard(const struct paths *p, struct task_env *t, struct layer *l);
 
 /* Claims a key, of which there need not be a layer.  Returns 0, or 1 if somebody uses or makes it.
  * e is not NULL. */

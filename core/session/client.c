@@ -18,7 +18,8 @@ struct client_link {
     bool greeted, ready, closed, failed, late;
     bool overdue;        /* it failed because a deadline passed */
     bool makes_template; /* nobody misses what it has not made yet */
-    bool stopped;        /* the supervisor said that the VM ended in order */
+    bool engine_ran;
+    bool stopped; /* the supervisor said that the VM ended in order */
     struct err failure;
     struct loop_timer *stop_timer;
     int64_t last_us; /* the supervisor's clock at the end of the last stage */
@@ -65,6 +66,8 @@ static void on_stage(struct client_link *c, const struct frame *f)
     }
     if (name && strcmp(name, "stop") == 0)
         c->stopped = true;
+    if (name && strcmp(name, "engine") == 0)
+        c->engine_ran = true;
     if (!name || !c->stages || c->stopped)
         return;
     stage_record(c->stages, static_name(name), us - c->last_us);
@@ -188,6 +191,11 @@ int client_wait_ready(struct client_link *c, struct err *e)
     if (task_check(c->task, e) < 0)
         return -1;
     return c->ready && !c->failed && !c->closed ? 0 : explain(c, e);
+}
+
+bool client_engine_ran(const struct client_link *c)
+{
+    return c->engine_ran;
 }
 
 bool client_is_creator(const struct client_link *c)

@@ -97,9 +97,10 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
     *out = (struct machine){.kernel = layer_file(&t->base, BASE_KERNEL),
                             .hostname = make_hostname(project)};
     /* A machine that is saved has mounted a folder by then, which it gives up: a session's goes
-     * behind the same device, and the way to mount it is warm. */
+     * behind the same device, and the way to mount it is warm.  It is an empty one: a guest that
+     * could write to the draft's own files could make QEMU open any file of the host. */
     if (purpose == MACHINE_SAVE) {
-        out->share = mem_strdup(dir);
+        out->share = mem_printf("%s/" TEMPLATE_SHARE, dir);
         out->share_path = mem_printf("%s/.agentvm-share", s->user.home);
     }
     out->order = (struct vm_order){
@@ -165,15 +166,16 @@ int session_start_vm(struct session *s, const struct template *t, enum machine_p
 {
     auto_machine struct machine m;
 
+    s->engine_ran = s->overdue = false;
     machine_plan(s, t, purpose, dir, &m);
     show_argv(s, &m.order);
-    s->overdue = false;
     s->link = client_create(&s->task, dir ? NULL : &s->stages, &m.order, e);
     if (!s->link)
         return -1;
     if (client_wait_ready(s->link, e) == 0)
         return 0;
     s->overdue = client_is_overdue(s->link);
+    s->engine_ran = client_engine_ran(s->link);
     session_stop_vm(s, NULL);
     return -1;
 }

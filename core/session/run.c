@@ -141,18 +141,19 @@ static int start_vm(struct session *s, struct template *t, const struct plan *pl
 {
     for (int tries = 0; t->warm.dir && tries < RESUME_TRIES; tries++) {
         bool came_up = session_start_vm(s, t, MACHINE_RESUME, NULL, e) == 0;
-        bool is_good = warm_is_good(t, came_up, s->overdue), again = tries + 1 < RESUME_TRIES;
+        bool is_good = warm_is_good(s, &t->warm, came_up), again;
 
         if (came_up)
             return 0;
         if (task_check(&s->task, e) < 0)
             return -1;
+        again = !is_good && tries + 1 < RESUME_TRIES;
         log_warn("the saved VM did not come up%s: %s",
-                 again && !is_good ? " and is made anew" : "; this start boots", err_msg(e));
+                 again ? " and is made anew" : "; this start boots", err_msg(e));
         err_clear(e);
         if (is_good)
             break;
-        store_discard(&s->paths, &t->warm);
+        store_discard(&s->paths, &s->task, &t->warm);
         if (again && warm_prepare(s, t, plan, e) < 0)
             return -1;
     }

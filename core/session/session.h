@@ -60,6 +60,7 @@ struct session {
     const struct vm_driver *driver;
     struct client_link *link; /* the VM, while there is one */
     bool overdue;             /* why the last VM did not start: a deadline passed */
+    bool engine_ran;          /* the engine of the last VM came up, however that ended */
     bool program_runs;        /* signals go to the program in the guest */
     int signals;              /* how many it got */
     struct loop_timer *abort_timer;
@@ -108,6 +109,8 @@ int template_keys(struct session *s, const struct plan *provision, struct templa
 /* Files of a warm layer: the saved machine's memory and devices. */
 #define TEMPLATE_RAM "ram"
 #define TEMPLATE_STATE "state"
+/* In the draft of a warm layer: the folder that the machine has mounted while it is made ready. */
+#define TEMPLATE_SHARE "share"
 
 /* A template in use. */
 struct template
@@ -139,10 +142,10 @@ int warm_prepare(struct session *s, struct template *t, const struct plan *plan,
 /* The key of the layer; t has the layers below. */
 int warm_key(struct session *s, const struct template *t, const struct plan *plan,
              char key[DIGEST_HEX + 1], struct err *e);
-
-/* Told how a resume of t->warm ended.  One that was late twice in a row is no better than one that
- * failed: returns whether it may be used again. */
-bool warm_is_good(const struct template *t, bool came_up, bool late);
+/* Told how the last start from the saved machine ended: returns whether the layer may be used
+ * again. It is no good if its engine came up and the guest failed, if it was late twice in a row,
+ * or if its files were changed; whatever else is wrong, such as a full disk, is not its fault. */
+bool warm_is_good(struct session *s, const struct layer *warm, bool came_up);
 
 /* What a machine is started for. */
 enum machine_purpose {

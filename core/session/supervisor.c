@@ -1,6 +1,6 @@
 /* Theory of operation
  *
- *   STARTING --engine up--> BOOTING --guestd's hello, or resumed--> PERSONALIZING --done--> RUNNING
+ *   STARTING --engine up--> BOOTING --guestd's hello--> PERSONALIZING --done--> RUNNING
  *       any of them --client gone, stop asked, signal, failure--> FLUSHING --> STOPPING --> end
  *       a template that is saved:                      FLUSHING --> SAVING --> STOPPING --> end
  *
@@ -32,10 +32,6 @@ enum {
     FREEZE_MS = 120000, /* a template's whole disk, on a slow host disk */
     RESUME_S = 60,      /* a saved machine: 0.5 s, but ten at once on a small host */
     LOST_MS = 2000,
-    CONSOLE_TAIL = 16384,
-    CONSOLE_LINES = 15,
-    SHORTEN_MS = 10000, /* an emulated serial port takes some MiB in this time at most */
-    LOG_BYTES_MAX = 4 << 20,
 };
 
 static void on_deadline(void *arg);
@@ -56,13 +52,20 @@ void supervisor_fail(struct supervisor *s, struct err *why)
     err_clear(why);
 }
 
-void supervisor_add_console(struct supervisor *s, struct err *e)
+void supervisor_abandon(struct supervisor *s, struct err *why)
 {
-    auto_buf struct buf log = BUF_INIT;
+    s->failed = true;
+    clients_tell_failure(s, why, NULL);
+    err_clear(why);
+    supervisor_stop_engine(s);
+}
 
-    file_read_tail(s->console, CONSOLE_TAIL, &log);
-    err_detail(e, str_tail(log.data, log.len, CONSOLE_LINES));
-    err_advise(e, "the whole console is in %s", s->console);
+void supervisor_guest_failed(struct supervisor *s, struct err *why)
+{
+    if (s->state == FLUSHING)
+        supervisor_abandon(s, why); /* the answer that is waited for will not come */
+    else
+        supervisor_fail(s, why);
 }
 
 void supervisor_stop_engine(struct supervisor *s)
@@ -109,13 +112,10 @@ static void on_deadline(void *arg)
     s->deadline = NULL;
     s->late = true;
     if (s->state >= FLUSHING) {
-        s->failed = true;
         err_set(&why, s->state == SAVING
                           ? "the VM was not saved in time"
                           : "the VM did not confirm in time that its last writes are safe");
-        clients_tell_failure(s, &why, NULL);
-        err_clear(&why);
-        supervisor_stop_engine(s);
+        supervisor_abandon(s, &why);
         return;
     }
     if (s->config.state)
@@ -141,7 +141,8 @@ static void on_vm_started(void *arg)
     clients_tell_stage(s, "engine");
 }
 
-/* guestd waits there since it was saved; it says hello when it hears one. */
+/* guestd waits there since it was saved; it says hello when it hears one.  It is told the time only
+ * then: waking up takes longer than the clock may be wrong. */
 static void on_vm_resumed(void *arg)
 {
     struct supervisor *s = arg;
@@ -150,7 +151,6 @@ static void on_vm_resumed(void *arg)
         return;
     clients_tell_stage(s, "resume");
     conn_send_hello(s->guest);
-    guest_side_personalize(s);
 }
 
 void supervisor_save(struct supervisor *s)
@@ -167,13 +167,12 @@ static void on_vm_saved(void *arg, const char *failure)
 
     if (s->state != SAVING)
         return;
-    if (failure) {
-        s->failed = true;
-        err_set(&why, "the VM could not be saved: %s", failure);
-        clients_tell_failure(s, &why, NULL);
-        err_clear(&why);
+    if (!failure) {
+        supervisor_stop_engine(s);
+        return;
     }
-    supervisor_stop_engine(s);
+    err_set(&why, "the VM could not be saved: %s", failure);
+    supervisor_abandon(s, &why);
 }
 
 void supervisor_guestd_lost(struct supervisor *s)
@@ -182,7 +181,7 @@ void supervisor_guestd_lost(struct supervisor *s)
 
     err_set(&why, "the guest daemon ended unexpectedly");
     supervisor_add_console(s, &why);
-    supervisor_fail(s, &why);
+    supervisor_guest_failed(s, &why);
 }
 
 static void on_lost(void *arg)
@@ -200,7 +199,7 @@ static void on_channel_opened(void *arg, bool opened)
 {
     struct supervisor *s = arg;
 
-    if (opened || s->lost || s->state == STARTING || s->state == BOOTING || s->state >= FLUSHING)
+    if (opened || s->lost || s->state == STARTING || s->state == BOOTING || s->state > FLUSHING)
         return;
     s->lost = loop_timer(s->loop, LOST_MS, on_lost, s);
 }
@@ -235,30 +234,6 @@ static void on_vm_stopped(void *arg, const struct err *reason)
 }
 
 /* ---- life ---- */
-
-/* The guest may write to its console as much as it likes, but not fill the host's disk: a log that
- * is too long keeps its end. */
-static void shorten_log(const char *path)
-{
-    auto_close int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-    auto_buf struct buf tail = BUF_INIT;
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= LOG_BYTES_MAX)
-        return;
-    file_read_tail(path, CONSOLE_TAIL, &tail);
-    if (ftruncate(fd, 0) == 0)
-        file_write_all(fd, tail.data, tail.len, NULL);
-}
-
-static void shorten_logs(void *arg)
-{
-    struct supervisor *s = arg;
-
-    shorten_log(s->console);
-    shorten_log(s->stderr_log);
-    loop_timer(s->loop, SHORTEN_MS, shorten_logs, s);
-}
 
 static void on_signal(void *arg, int signal)
 {
@@ -323,7 +298,7 @@ static void start(struct supervisor *s)
     s->guest = conn_new(s->loop, channel, true, &guest_ev);
     supervisor_deadline(s,
                         (int)(s->config.state ? resume_timeout(s) : s->order->boot_timeout) * 1000);
-    loop_timer(s->loop, SHORTEN_MS, shorten_logs, s);
+    supervisor_watch_logs(s);
 }
 
 static void release(struct supervisor *s)

@@ -10,7 +10,8 @@
 
 enum { PERSONALIZE_MS = 60000, TEXT_MAX = 512 };
 
-void guest_side_personalize(struct supervisor *s)
+/* Asks guestd to make the guest this machine's own. */
+static void personalize(struct supervisor *s)
 {
     auto_free char *hostname = mem_printf("%s-%s", s->order->identity.hostname, s->id);
     struct guest_identity identity = s->order->identity;
@@ -72,15 +73,13 @@ static void on_own_stream(struct supervisor *s, const struct frame *f)
         supervisor_fail(s, &why);
     } else if (f->stream == STREAM_SHUTDOWN && s->state == FLUSHING) {
         if (!ok) {
-            s->failed = true;
             err_set(&why, "the VM's last writes may be lost: %s", text);
-            clients_tell_failure(s, &why, NULL);
-            err_clear(&why);
-        }
-        if (ok && s->order->template_state)
+            supervisor_abandon(s, &why);
+        } else if (s->order->template_state) {
             supervisor_save(s);
-        else
+        } else {
             supervisor_stop_engine(s);
+        }
     }
 }
 
@@ -98,12 +97,14 @@ static void on_hello(struct supervisor *s, struct conn *c, const struct frame *f
         return;
     }
     s->greeted = true;
-    if (s->config.state)
+    if (s->state > BOOTING) /* told to end meanwhile */
         return;
-    conn_send_hello(c);
-    clients_tell_stage(s, "boot");
-    supervisor_deadline(s, PERSONALIZE_MS);
-    guest_side_personalize(s);
+    if (!s->config.state) {
+        conn_send_hello(c);
+        clients_tell_stage(s, "boot");
+        supervisor_deadline(s, PERSONALIZE_MS);
+    }
+    personalize(s);
 }
 
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f)
@@ -134,5 +135,5 @@ void guest_side_closed(void *arg, struct conn *c, const char *text)
     if (!text)
         return; /* the engine ended: on_vm_stopped knows why */
     err_set(&why, "the guest broke the channel's protocol: %s", text);
-    supervisor_fail(s, &why);
+    supervisor_guest_failed(s, &why);
 }

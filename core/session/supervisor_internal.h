@@ -3,6 +3,7 @@
  *   supervisor.c           its life: states, deadlines, the engine
  *   supervisor_guest.c     the channel to guestd
  *   supervisor_clients.c   those who are attached
+ *   supervisor_logs.c      what console and engine said
  */
 #ifndef AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
 #define AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
@@ -52,6 +53,10 @@ enum {
 
 /* Ends the VM because of a failure, which the clients are told; takes what why holds. */
 void supervisor_fail(struct supervisor *s, struct err *why);
+/* Stops the engine at once, as what was under way at the VM's end failed; takes what why holds. */
+void supervisor_abandon(struct supervisor *s, struct err *why);
+/* Ends the VM because the guest cannot be talked to any more; takes what why holds. */
+void supervisor_guest_failed(struct supervisor *s, struct err *why);
 /* Ends the VM because the guest daemon is gone. */
 void supervisor_guestd_lost(struct supervisor *s);
 /* Ends the VM in order: flush, then stop the engine. */
@@ -64,10 +69,10 @@ void supervisor_stop_engine(struct supervisor *s);
 void supervisor_deadline(struct supervisor *s, int ms);
 /* Adds the end of the console's log to an error. */
 void supervisor_add_console(struct supervisor *s, struct err *e);
+/* Keeps the logs from growing, from now on. */
+void supervisor_watch_logs(struct supervisor *s);
 
 /* supervisor_guest.c */
-/* Asks guestd to make the guest this machine's own. */
-void guest_side_personalize(struct supervisor *s);
 /* The callbacks of the connection to guestd. */
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
 void guest_side_closed(void *arg, struct conn *c, const char *why);

@@ -67,20 +67,17 @@ static int check_seal(const struct layer *l, struct err *e)
     return rc;
 }
 
-/* Returns 0 with the layer in use, or 1 if there is none that is good. */
-static int find(struct session *s, const char *key, struct layer *out)
+/* Returns 0 with the layer in use, 1 if there is none, or -1 if it was no good. */
+static int find(struct session *s, const char *key, struct layer *out, struct err *e)
 {
-    auto_err struct err why = ERR_INIT;
-    int rc = store_use(&s->paths, key, out, &why);
+    int rc = store_use(&s->paths, key, out, e);
 
     if (rc > 0)
-        return 1;
-    if (rc == 0 && check_seal(out, &why) == 0)
-        return 0;
-    log_warn("the saved VM cannot be used and is made anew: %s", err_msg(&why));
-    if (rc == 0)
-        store_discard(&s->paths, out);
-    return 1;
+        err_set(e, "somebody else removed it");
+    if (rc != 0 || check_seal(out, e) == 0)
+        return rc;
+    store_discard(&s->paths, &s->task, out);
+    return -1;
 }
 
 /* guestd answers early in a boot: its end is waited for, and what it read is dropped. */
@@ -134,6 +131,28 @@ static int protect(const struct layer_draft *d, struct err *e)
     return 0;
 }
 
+/* The machine that is to be saved, with an empty folder for it to mount. */
+static int start(struct session *s, const struct template *t, const struct layer_draft *draft,
+                 struct err *e)
+{
+    auto_free char *share = mem_printf("%s/" TEMPLATE_SHARE, draft->dir);
+
+    if (store_check_space(&s->paths, (uint64_t)WARM_GIB << 30, "saving the booted VM", e) < 0)
+        return -1;
+    if (mkdir(share, 0700) < 0)
+        return err_errno(e, errno, "cannot create folder %s", share);
+    return session_start_vm(s, t, MACHINE_SAVE, draft->dir, e);
+}
+
+/* The folder goes with whatever the guest left in it. */
+static int stop(struct session *s, const struct layer_draft *draft, struct err *e)
+{
+    auto_free char *share = mem_printf("%s/" TEMPLATE_SHARE, draft->dir);
+    int rc = session_stop_vm(s, e);
+
+    return file_remove_tree_at(AT_FDCWD, share, rc < 0 ? NULL : e) < 0 ? -1 : rc;
+}
+
 static int save(struct session *s, const struct template *t, const struct plan *plan,
                 struct layer_draft *draft, struct err *e)
 {
@@ -142,11 +161,10 @@ static int save(struct session *s, const struct template *t, const struct plan *
     char seal[DIGEST_HEX + 1];
     int rc;
 
-    if (store_check_space(&s->paths, (uint64_t)WARM_GIB << 30, "saving the booted VM", e) < 0 ||
-        session_start_vm(s, t, MACHINE_SAVE, draft->dir, e) < 0)
+    if (start(s, t, draft, e) < 0)
         return -1;
     rc = warm_up(s, plan, log, e);
-    if (session_stop_vm(s, rc < 0 ? NULL : e) < 0 || rc < 0 || protect(draft, e) < 0 ||
+    if (stop(s, draft, rc < 0 ? NULL : e) < 0 || rc < 0 || protect(draft, e) < 0 ||
         store_seal(draft->dir, files, seal, e) < 0)
         return -1;
     unlink(log);
@@ -155,19 +173,19 @@ static int save(struct session *s, const struct template *t, const struct plan *
     return store_commit(draft, json, e);
 }
 
-bool warm_is_good(const struct template *t, bool came_up, bool late)
+bool warm_is_good(struct session *s, const struct layer *warm, bool came_up)
 {
-    auto_free char *mark = layer_file(&t->warm, LATE_MARK);
+    auto_free char *mark = layer_file(warm, LATE_MARK);
     auto_close int fd = -1;
 
     if (came_up) {
         unlink(mark);
         return true;
     }
-    if (!late)
-        return false;
+    if (!s->overdue)
+        return !s->engine_ran && check_seal(warm, NULL) == 0;
     fd = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return fd >= 0;
+    return fd >= 0; /* else it was late the last time, too */
 }
 
 static int make(struct session *s, struct template *t, const struct plan *plan, const char *key,
@@ -188,16 +206,18 @@ int warm_prepare(struct session *s, struct template *t, const struct plan *plan,
 {
     auto_err struct err why = ERR_INIT;
     char key[DIGEST_HEX + 1];
+    int rc;
 
     if (warm_key(s, t, plan, key, e) < 0)
         return -1;
-    if (find(s, key, &t->warm) == 0)
+    rc = find(s, key, &t->warm, &why);
+    if (rc == 0)
         return 0;
-    if (make(s, t, plan, key, &why) == 0) {
-        if (find(s, key, &t->warm) == 0)
-            return 0;
-        err_set(&why, "what was saved is gone again, or damaged");
-    }
+    if (rc < 0)
+        log_warn("the saved VM cannot be used and is made anew: %s", err_msg(&why));
+    err_clear(&why);
+    if (make(s, t, plan, key, &why) == 0 && find(s, key, &t->warm, &why) == 0)
+        return 0;
     if (task_check(&s->task, e) < 0)
         return -1;
     log_warn("the VM could not be saved, so every start boots: %s", err_msg(&why));

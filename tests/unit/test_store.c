@@ -1,70 +1,5 @@
 /* image/store: layers appear whole, are made once, and are swept when their maker dies. */
-#include "paths_fixture.h"
-
-#include <signal.h>
-#include <sys/file.h>
-
-#include "image/store.h"
-#include "proc/spawn.h"
-
-#define KEY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-
-struct fixture {
-    char *dir;
-    struct paths paths;
-    struct task_env env;
-    int waited;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = mem_zalloc(1, sizeof(*f));
-
-    f->dir = scratch_make();
-    f->paths = paths_make(f->dir);
-    f->env.loop = loop_new();
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    loop_free(f->env.loop);
-    paths_free(&f->paths);
-    scratch_remove(f->dir);
-    free(f);
-    return 0;
-}
-
-static bool exists(const struct fixture *f, const char *name)
-{
-    auto_free char *path = mem_printf("%s/%s", f->paths.layers, name);
-
-    return access(path, F_OK) == 0;
-}
-
-static void put_file(const char *dir, const char *name, const char *text)
-{
-    auto_free char *path = mem_printf("%s/%s", dir, name);
-
-    write_text(path, text);
-}
-
-static int begin(struct fixture *f, struct layer_draft *d, struct err *e)
-{
-    return store_begin(&f->paths, &f->env, KEY, NULL, NULL, d, e);
-}
-
-static void make_it(struct fixture *f)
-{
-    auto_err struct err e = ERR_INIT;
-    struct layer_draft draft = DRAFT_INIT;
-
-    assert_int_equal(begin(f, &draft, &e), 0);
-    ASSERT_OK(e, store_commit(&draft, "{}", &e));
-}
+#include "store_fixture.h"
 
 static void test_life(void **state)
 {
@@ -452,6 +387,55 @@ static void test_wait_interrupted(void **state)
     close(go);
 }
 
+static void complete_layer(struct fixture *f)
+{
+    auto_err struct err e = ERR_INIT;
+    struct layer_draft draft = DRAFT_INIT;
+
+    assert_int_equal(begin(f, &draft, &e), 0);
+    ASSERT_OK(e, store_commit(&draft, "{}", &e));
+}
+
+/* Two find the same layer broken: the second must not throw away what the first made anew. */
+static void test_discard(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    struct layer first, second;
+    size_t fds = count_fds();
+
+    complete_layer(f);
+    ASSERT_OK(e, store_use(&f->paths, KEY, &first, &e));
+    ASSERT_OK(e, store_use(&f->paths, KEY, &second, &e));
+    store_discard(&f->paths, &f->env, &first);
+    assert_null(first.dir);
+    assert_false(exists(f, KEY));
+    assert_false(exists(f, "tmp." KEY));
+    complete_layer(f);
+    store_discard(&f->paths, &f->env, &second);
+    assert_true(exists(f, KEY));
+    assert_int_equal(count_fds(), fds);
+}
+
+/* A signal ends the wait for who holds the makers' lock; the layer stays. */
+static void test_discard_interrupted(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_free char *path = mem_printf("%s/" KEY ".lock", f->paths.layers);
+    struct layer layer;
+    auto_close int lock = -1;
+
+    complete_layer(f);
+    ASSERT_OK(e, store_use(&f->paths, KEY, &layer, &e));
+    lock = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    loop_timer(f->env.loop, 5, interrupt, f);
+    store_discard(&f->paths, &f->env, &layer);
+    assert_null(layer.dir);
+    assert_true(exists(f, KEY));
+}
+
 static void test_failures(void **state)
 {
     struct fixture *f = *state;
@@ -490,6 +474,8 @@ int main(void)
         WITH_FIXTURE(test_second_finds_it),
         WITH_FIXTURE(test_second_takes_over),
         WITH_FIXTURE(test_wait_interrupted),
+        WITH_FIXTURE(test_discard),
+        WITH_FIXTURE(test_discard_interrupted),
         WITH_FIXTURE(test_failures),
     };
 
