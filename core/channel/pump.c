@@ -269,17 +269,31 @@ struct sink *sink_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t l
     return s;
 }
 
+/* What the reader takes at once needs no place in the queue.  Returns how much that is; an error is
+ * left for sink_ready to find. */
+static size_t write_at_once(struct sink *s, const void *data, size_t len)
+{
+    ssize_t n = s->kind == SINK_NONBLOCK && s->queue.len == 0 ? write(s->fd, data, len) : 0;
+
+    if (n <= 0)
+        return 0;
+    give_credit(s, (size_t)n);
+    return (size_t)n;
+}
+
 bool sink_data(struct sink *s, const void *data, size_t len)
 {
+    size_t taken;
+
     if (s->done) /* after STOP: in flight, dropped */
         return true;
     if (s->eof || s->queue.len + s->uncredited + len > FLOW_WINDOW)
         return false;
-    buf_append(&s->queue, data, len);
-    if (s->kind == SINK_NONBLOCK && s->queue.len == len)
-        sink_ready(s, POLLOUT);
-    else
-        loop_watch_events(s->watch, POLLOUT);
+    taken = write_at_once(s, data, len);
+    if (taken == len)
+        return true;
+    buf_append(&s->queue, (const char *)data + taken, len - taken);
+    loop_watch_events(s->watch, POLLOUT);
     return true;
 }
 
