@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "image/store.h"
 #include "session/vms.h"
 
 static char *as_json(const struct vm_infos *vms)
@@ -57,6 +58,7 @@ int cmd_list(struct cli *cli, struct err *e)
 
     if (rc == 0) {
         vms_sweep(&paths);
+        store_sweep(&paths);
         rc = vms_list(&paths, NULL, &vms, e);
     }
     paths_free(&paths);

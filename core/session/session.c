@@ -92,6 +92,7 @@ int session_init(struct session *s, const struct session_options *o, struct err 
         return -1;
     s->user.home = mem_strdup(s->paths.home);
     vms_sweep(&s->paths);
+    store_sweep(&s->paths);
     return 0;
 }
 

@@ -240,7 +240,6 @@ static int prepare_layers(struct session *s, const struct plan *plan, struct tem
 
     if (template_keys(s, plan, &keys, e) < 0)
         return -1;
-    store_sweep(&s->paths);
     if (prepare_base(s, plan, keys.base, &out->base, e) != 0 ||
         initrd_cached(&s->paths, &out->base, &out->initrd, e) < 0 || choose_accel(s, out, e) < 0)
         return -1;
