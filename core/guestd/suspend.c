@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -37,6 +38,9 @@ enum {
     /* systemd looks at the new mounts and the new time when it goes on: measured under emulation,
      * 0.3 s that the session's first program would lose.  What waits for systemd waits so long. */
     WAKE_MS = 1000,
+    FREEZE_MS = 10000,
+    EVENTS_MAX = 4096,
+    PROCS_MAX = 1 << 20,
     PID_MAX_BYTES = 64,
 };
 
@@ -57,6 +61,27 @@ static int enter_group(const char *group, struct err *e)
     return write_value(path, "0", e);
 }
 
+/* Waits until no process of a group can run any more. */
+static int wait_frozen(const char *group, struct err *e)
+{
+    auto_free char *path = mem_printf(CGROUPS "/%s/cgroup.events", group);
+    int64_t deadline = clock_ms() + FREEZE_MS;
+
+    for (;;) {
+        auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+        struct pollfd changed = {.fd = fd, .events = POLLPRI};
+        auto_buf struct buf events = BUF_INIT;
+
+        if (fd < 0 || file_read_fd(fd, EVENTS_MAX, &events, e) < 0)
+            return err_errno(e, errno, "cannot read %s", path);
+        if (strstr(events.data ? events.data : "", "frozen 1"))
+            return 0;
+        if (clock_ms() >= deadline)
+            return err_set(e, "control group %s does not freeze", group);
+        poll(&changed, 1, clock_left(deadline));
+    }
+}
+
 static int freeze_groups(const char *value, struct err *e)
 {
     DIR *dir = opendir(CGROUPS);
@@ -68,8 +93,11 @@ static int freeze_groups(const char *value, struct err *e)
     while (rc == 0 && (entry = readdir(dir))) {
         auto_free char *path = mem_printf(CGROUPS "/%s/cgroup.freeze", entry->d_name);
 
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            rc = write_value(path, value, e);
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+            continue;
+        rc = write_value(path, value, e);
+        if (rc == 0 && *value == '1')
+            rc = wait_frozen(entry->d_name, e);
     }
     closedir(dir);
     return rc;
@@ -223,6 +251,21 @@ static void make_host_keys(struct server *srv)
     run_for_keys(k, argv);
 }
 
+/* Moves guestd, and what it started meanwhile, to where they would be after a boot.  The root group
+ * has kernel threads, too, which stay. */
+static int leave_root_group(struct err *e)
+{
+    auto_buf struct buf pids = BUF_INIT;
+    char *save = NULL;
+
+    if (enter_group(OWN_GROUP, e) < 0 ||
+        file_read_at(AT_FDCWD, CGROUPS "/cgroup.procs", PROCS_MAX, &pids, e) != 0)
+        return -1;
+    for (char *pid = strtok_r(pids.data, "\n", &save); pid; pid = strtok_r(NULL, "\n", &save))
+        write_value(OWN_GROUP "/cgroup.procs", pid, NULL);
+    return 0;
+}
+
 /* A guest that cannot wake up is no good. */
 static void wake(void *arg)
 {
@@ -230,7 +273,7 @@ static void wake(void *arg)
     auto_err struct err e = ERR_INIT;
 
     srv->wake = NULL;
-    if (freeze_groups("0", &e) < 0 || enter_group(OWN_GROUP, &e) < 0)
+    if (freeze_groups("0", &e) < 0 || leave_root_group(&e) < 0)
         server_give_up(srv, &e);
     else
         make_host_keys(srv);
