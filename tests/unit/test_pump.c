@@ -277,6 +277,7 @@ static void test_sink_pipe(void **state)
     int p[2];
 
     assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+    assert_true(fcntl(p[1], F_SETPIPE_SZ, 16384) > 0); /* takes a part of a frame at once */
     add_sink(f, LANE_OUT, p[1]);
     far_sends(f, LANE_OUT, FLOW_WINDOW);
     assert_true(f->credit[LANE_OUT] <= 65536);
