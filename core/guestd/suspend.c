@@ -72,8 +72,10 @@ static int wait_frozen(const char *group, struct err *e)
         struct pollfd changed = {.fd = fd, .events = POLLPRI};
         auto_buf struct buf events = BUF_INIT;
 
-        if (fd < 0 || file_read_fd(fd, EVENTS_MAX, &events, e) < 0)
-            return err_errno(e, errno, "cannot read %s", path);
+        if (fd < 0)
+            return err_errno(e, errno, "cannot open %s", path);
+        if (file_read_fd(fd, EVENTS_MAX, &events, e) < 0)
+            return err_prefix(e, "%s", path);
         if (strstr(events.data ? events.data : "", "frozen 1"))
             return 0;
         if (clock_ms() >= deadline)

@@ -20,9 +20,8 @@
 #include "session/provision.h"
 #include "session/session.h"
 
-enum {
-    WARM_GIB = 2
-}; /* measured: 0.6 GiB for Claude Code; what the guest touched while it booted */
+/* What the guest touches until it is saved; measured: 0.4 GiB for Claude Code. */
+enum { WARM_GIB = 2 };
 
 #define LATE_MARK "late" /* in the layer: the last resume did not come up in time */
 
@@ -164,6 +163,8 @@ static int save(struct session *s, const struct template *t, const struct plan *
     if (start(s, t, draft, e) < 0)
         return -1;
     rc = warm_up(s, plan, log, e);
+    if (rc < 0)
+        err_advise(e, "the whole log is %s", log);
     if (stop(s, draft, rc < 0 ? NULL : e) < 0 || rc < 0 || protect(draft, e) < 0 ||
         store_seal(draft->dir, files, seal, e) < 0)
         return -1;
@@ -220,6 +221,7 @@ int warm_prepare(struct session *s, struct template *t, const struct plan *plan,
         return 0;
     if (task_check(&s->task, e) < 0)
         return -1;
-    log_warn("the VM could not be saved, so every start boots: %s", err_msg(&why));
+    log_warn("the VM could not be saved, so every start boots: %s%s%s", err_msg(&why),
+             why.advice ? "; " : "", why.advice ? why.advice : "");
     return 0;
 }
