@@ -38,7 +38,22 @@ int file_read_fd(int fd, size_t max, struct buf *out, struct err *e)
     }
 }
 
-int file_read_at(int dirfd, const char *name, size_t max, struct buf *out, struct err *e)
+static int check_private(const struct stat *st, const char *name, struct err *e)
+{
+    if (st->st_uid != geteuid() && st->st_uid != 0) {
+        err_set(e, "%s belongs to user %u, and holds a secret", name, st->st_uid);
+        return err_advise(e, "make it anew as a file of your own");
+    }
+    if (!(st->st_mode & (S_IRWXG | S_IRWXO)))
+        return 0;
+    err_set(e, "%s can be read or written by others (mode %04o), and holds a secret", name,
+            st->st_mode & 07777);
+    return err_advise(e, "take that right away with: chmod 600 FILE; renew the secret if others "
+                         "may have read it");
+}
+
+static int read_file(int dirfd, const char *name, size_t max, bool secret, struct buf *out,
+                     struct err *e)
 {
     auto_close int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat st;
@@ -51,9 +66,21 @@ int file_read_at(int dirfd, const char *name, size_t max, struct buf *out, struc
         return err_errno(e, errno, "cannot open %s", name);
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err_set(e, "%s: not a regular file", name);
+    if (secret && check_private(&st, name, e) < 0)
+        return -1;
     if (file_read_fd(fd, max, out, e) < 0)
         return err_prefix(e, "%s", name);
     return 0;
+}
+
+int file_read_at(int dirfd, const char *name, size_t max, struct buf *out, struct err *e)
+{
+    return read_file(dirfd, name, max, false, out, e);
+}
+
+int file_read_private_at(int dirfd, const char *name, size_t max, struct buf *out, struct err *e)
+{
+    return read_file(dirfd, name, max, true, out, e);
 }
 
 void file_read_tail(const char *path, size_t max, struct buf *out)

@@ -15,6 +15,10 @@
  * Returns 0; 1 if the file does not exist (no error is made); -1 on any other failure. */
 int file_read_at(int dirfd, const char *name, size_t max, struct buf *out, struct err *e);
 
+/* The same for a file that holds a secret: one that is not the user's own, or that others can read
+ * or write, is an error. */
+int file_read_private_at(int dirfd, const char *name, size_t max, struct buf *out, struct err *e);
+
 /* Writes a file through a temporary name and rename(2), so that readers see the old bytes or the
  * new ones, never a part.  mode is given to the new file. */
 int file_write_at(int dirfd, const char *name, const void *data, size_t len, mode_t mode,

@@ -8,13 +8,6 @@
 #include "model/show.h"
 #include "plugin/scaffold.h"
 
-static const char *const hook_names[] = {"provision", "auth", "launch"};
-
-static bool has_hook(const struct plugin *p, size_t i)
-{
-    return i == 0 ? p->has_provision : i == 1 ? p->has_auth : p->has_launch;
-}
-
 static const char *kind_name(const struct plugin *p)
 {
     return p->kind == PLUGIN_AGENT ? "agent" : "tool";
@@ -33,9 +26,9 @@ static cJSON *to_json(const struct plugin *p)
     cJSON_AddStringToObject(item, "abi", abi);
     cJSON_AddStringToObject(item, "summary", p->summary);
     cJSON_AddStringToObject(item, "path", p->path);
-    for (size_t i = 0; i < ARRAY_LEN(hook_names); i++)
-        if (has_hook(p, i))
-            cJSON_AddItemToArray(hooks, cJSON_CreateString(hook_names[i]));
+    for (int i = 0; i < PLAN_PHASES; i++)
+        if (p->has_hook[i])
+            cJSON_AddItemToArray(hooks, cJSON_CreateString(plan_phase_name((enum plan_phase)i)));
     for (size_t i = 0; i < p->noptions; i++) {
         cJSON *option = cJSON_CreateObject();
 
@@ -76,9 +69,9 @@ static void describe(const struct plugin *p, struct buf *out)
 
     buf_printf(out, "name=%s\nkind=%s\nversion=%s\nabi=%u.%u\nsummary=%s\npath=%s\nhooks=", p->name,
                kind_name(p), p->version, p->abi_major, p->abi_minor, p->summary, path);
-    for (size_t i = 0; i < ARRAY_LEN(hook_names); i++)
-        if (has_hook(p, i)) {
-            buf_printf(out, "%s%s", separator, hook_names[i]);
+    for (int i = 0; i < PLAN_PHASES; i++)
+        if (p->has_hook[i]) {
+            buf_printf(out, "%s%s", separator, plan_phase_name((enum plan_phase)i));
             separator = " ";
         }
     buf_puts(out, "\noptions=");

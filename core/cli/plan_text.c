@@ -80,8 +80,18 @@ static void add_step(struct buf *out, const struct plan_step *s)
     case PLAN_OFFER_MCP:
         line = mem_printf("%s: %s%s%s", name, argv, *env ? ", with variables " : "", env);
         break;
+    case PLAN_KEEP:
+        line = mem_printf("%s outlives the VM", path);
+        break;
+    case PLAN_IMPORT:
+        line = mem_printf("a copy of ~/%s goes to %s", name, path);
+        break;
+    case PLAN_ACCOUNT:
+        line = mem_printf("%s: %s", name, s->data.data ? s->data.data : "");
+        break;
     case PLAN_PACKAGE:
     case PLAN_EXEC:
+    case PLAN_ASK:
         line = mem_strdup(*argv ? argv : name);
         break;
     }
@@ -139,7 +149,7 @@ static void add_session(struct buf *out, const struct plan_view *v, const char *
     buf_puts(out, "\nenvironment, by name:\n");
     add_environment(out, v);
     buf_puts(out, "\nfiles of the session:\n");
-    add_steps(out, &v->launch, 1u << PLAN_FILE);
+    add_steps(out, &v->launch, 1u << PLAN_FILE | 1u << PLAN_IMPORT | 1u << PLAN_KEEP);
     buf_puts(out, "\nMCP servers:\n");
     add_steps(out, &v->launch, 1u << PLAN_OFFER_MCP);
     buf_puts(out, "\nstarts:\n");

@@ -7,10 +7,12 @@
 
 const char fakehost_help[] =
     "agentvm-fakehost [OPTIONS] FILE HOOK [-- AGENT ARGUMENTS...]\n\n"
-    "  call the hook (provision, auth or launch) of the plugin FILE and print its plan as JSON\n\n"
+    "  call the hook (provision, auth, launch or login) of the plugin FILE and print its plan as "
+    "JSON\n\n"
     "Options:\n"
     "  --option KEY=VALUE     set an option of the plugin, as agent.ini would\n"
     "  --host-env NAME=VALUE  a variable of the host's environment; others are unset\n"
+    "  --login TEXT           what agentvm login keeps for the plugin\n"
     "  --home DIR             home folder, below which agentvm_host_file looks (/home/user)\n"
     "  --workspace DIR        project folder (/home/user/project)\n"
     "  --mcp NAME=COMMAND     offer an MCP server; COMMAND is split at spaces\n"
@@ -20,7 +22,7 @@ const char fakehost_help[] =
     "  --fail-each            the same for every N, one after the other\n"
     "  --help                 show this help\n";
 
-enum option_id { ID_OPTION, ID_HOST_ENV, ID_HOME, ID_WORKSPACE, ID_MCP, ID_FAIL };
+enum option_id { ID_OPTION, ID_HOST_ENV, ID_HOME, ID_WORKSPACE, ID_MCP, ID_LOGIN, ID_FAIL };
 
 /* Those with a value; the others are read by take_flag. */
 static const struct {
@@ -28,7 +30,8 @@ static const struct {
     enum option_id id;
 } valued[] = {
     {"--option", ID_OPTION},       {"--host-env", ID_HOST_ENV}, {"--home", ID_HOME},
-    {"--workspace", ID_WORKSPACE}, {"--mcp", ID_MCP},           {"--fail", ID_FAIL},
+    {"--workspace", ID_WORKSPACE}, {"--mcp", ID_MCP},           {"--login", ID_LOGIN},
+    {"--fail", ID_FAIL},
 };
 
 static int add_pair(struct strv *list, const char *option, const char *value, struct err *e)
@@ -79,6 +82,9 @@ static int take_value(struct fakehost *f, enum option_id id, const char *name, c
         return set_folder(&f->workspace, name, value, e);
     case ID_MCP:
         return add_server(&f->offers, value, e);
+    case ID_LOGIN:
+        f->login = value;
+        return 0;
     case ID_FAIL:
         if (str_to_u64(value, 1, UINT_MAX, &n) < 0)
             return err_set(e, "--fail %s: is not a number from 1 on", value);
@@ -122,15 +128,13 @@ static int take_option(struct fakehost *f, char ***argv, struct err *e)
 
 static int find_phase(const char *word, enum plan_phase *out, struct err *e)
 {
-    static const char *const names[] = {"provision", "auth", "launch"};
-
-    for (size_t i = 0; word && i < ARRAY_LEN(names); i++)
-        if (strcmp(word, names[i]) == 0) {
+    for (int i = 0; word && i < PLAN_PHASES; i++)
+        if (strcmp(word, plan_phase_name((enum plan_phase)i)) == 0) {
             *out = (enum plan_phase)i;
             return 0;
         }
     err_set(e, word ? "\"%s\" is no hook" : "no hook is named%s", word ? word : "");
-    return err_advise(e, "say: agentvm-fakehost ./NAME.so provision, or auth, or launch");
+    return err_advise(e, "say: agentvm-fakehost ./NAME.so provision, or auth, launch, login");
 }
 
 int fakehost_parse(char **argv, struct fakehost *f, struct err *e)
@@ -174,6 +178,7 @@ struct plugin_context fakehost_context(const struct fakehost *f)
         .tty = f->tty,
         .args = f->args,
         .host_env = f->host_env.v,
+        .login = f->login,
         .offers = &f->offers,
     };
 }

@@ -13,7 +13,8 @@ struct fakehost {
     enum plan_phase phase;
     struct strv options;  /* KEY=VALUE of the plugin */
     struct strv host_env; /* NAME=VALUE */
-    struct plan offers;   /* MCP servers */
+    const char *login;
+    struct plan offers; /* MCP servers */
     const char *home, *workspace;
     char *const *args; /* the agent's; NULL-terminated */
     unsigned fail_nth;

@@ -6,27 +6,46 @@
 #include "base/mem.h"
 #include "model/plan_shape.h"
 
+enum {
+    IN_PROVISION = 1 << PLAN_PROVISION,
+    IN_AUTH = 1 << PLAN_AUTH,
+    IN_LAUNCH = 1 << PLAN_LAUNCH,
+    IN_LOGIN = 1 << PLAN_LOGIN,
+};
+
 static const struct plan_shape shapes[PLAN_OPS] = {
-    [PLAN_PACKAGE] = {"package", PLAN_HAS_NAME, 1 << PLAN_PROVISION, false, NULL},
+    [PLAN_PACKAGE] = {"package", PLAN_HAS_NAME, IN_PROVISION, .key = "name"},
     [PLAN_FILE] = {"file", PLAN_HAS_USER | PLAN_HAS_PATH | PLAN_HAS_MODE | PLAN_HAS_DATA,
-                   1 << PLAN_PROVISION | 1 << PLAN_LAUNCH, false, "data"},
-    [PLAN_RUN] = {"run", PLAN_HAS_NAME | PLAN_HAS_USER | PLAN_HAS_ARGV, 1 << PLAN_PROVISION, false,
-                  NULL},
-    [PLAN_ENV] = {"env", PLAN_HAS_NAME | PLAN_HAS_DATA, 1 << PLAN_AUTH | 1 << PLAN_LAUNCH, false,
-                  "value"},
-    [PLAN_SECRET_ENV] = {"secret_env", PLAN_HAS_NAME | PLAN_HAS_DATA, 1 << PLAN_AUTH, true,
-                         "value"},
-    [PLAN_SECRET_FILE] = {"secret_file", PLAN_HAS_PATH | PLAN_HAS_MODE | PLAN_HAS_DATA,
-                          1 << PLAN_AUTH, true, "data"},
-    [PLAN_OFFER_MCP] = {"offer_mcp", PLAN_HAS_NAME | PLAN_HAS_ARGV | PLAN_HAS_ENV, 1 << PLAN_LAUNCH,
-                        false, NULL},
-    [PLAN_EXEC] = {"exec", PLAN_HAS_ARGV, 1 << PLAN_LAUNCH, false, NULL},
-    [PLAN_WARM] = {"warm", PLAN_HAS_ARGV, 1 << PLAN_PROVISION, false, NULL},
+                   IN_PROVISION | IN_LAUNCH | IN_LOGIN, .data = "data"},
+    [PLAN_RUN] = {"run", PLAN_HAS_NAME | PLAN_HAS_USER | PLAN_HAS_ARGV, IN_PROVISION,
+                  .key = "name"},
+    [PLAN_ENV] = {"env", PLAN_HAS_NAME | PLAN_HAS_DATA, IN_AUTH | IN_LAUNCH | IN_LOGIN,
+                  .key = "name", .data = "value"},
+    [PLAN_SECRET_ENV] = {"secret_env", PLAN_HAS_NAME | PLAN_HAS_DATA, IN_AUTH, .secret = true,
+                         .key = "name", .data = "value"},
+    [PLAN_SECRET_FILE] = {"secret_file", PLAN_HAS_PATH | PLAN_HAS_MODE | PLAN_HAS_DATA, IN_AUTH,
+                          .secret = true, .data = "data"},
+    [PLAN_OFFER_MCP] = {"offer_mcp", PLAN_HAS_NAME | PLAN_HAS_ARGV | PLAN_HAS_ENV, IN_LAUNCH,
+                        .key = "name"},
+    [PLAN_EXEC] = {"exec", PLAN_HAS_ARGV, IN_LAUNCH | IN_LOGIN},
+    [PLAN_WARM] = {"warm", PLAN_HAS_ARGV, IN_PROVISION},
+    [PLAN_KEEP] = {"keep", PLAN_HAS_NAME | PLAN_HAS_PATH, IN_LAUNCH, .key = "transcripts"},
+    [PLAN_IMPORT] = {"import", PLAN_HAS_NAME | PLAN_HAS_PATH, IN_LAUNCH, .key = "source"},
+    [PLAN_ACCOUNT] = {"account", PLAN_HAS_NAME | PLAN_HAS_DATA, IN_AUTH, .key = "name",
+                      .data = "billing"},
+    [PLAN_ASK] = {"ask", PLAN_HAS_NAME, IN_LOGIN, .key = "what"},
 };
 
 const struct plan_shape *plan_shape(enum plan_op op)
 {
     return &shapes[op];
+}
+
+const char *plan_phase_name(enum plan_phase phase)
+{
+    static const char *const names[] = {"provision", "auth", "launch", "login"};
+
+    return names[phase];
 }
 
 const char *plan_op_name(enum plan_op op)
@@ -53,6 +72,15 @@ void plan_append(struct plan *to, struct plan *from)
     }
     free(from->steps);
     *from = PLAN_INIT;
+}
+
+size_t plan_count(const struct plan *p, enum plan_op op)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->n; i++)
+        n += p->steps[i].op == op;
+    return n;
 }
 
 void plan_free(struct plan *p)

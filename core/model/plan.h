@@ -24,6 +24,10 @@ enum plan_op {
     PLAN_OFFER_MCP,   /* name, argv, env: an MCP server for the agent, from a tool or the profile */
     PLAN_EXEC,        /* argv: what launch starts; exactly one, last */
     PLAN_WARM,        /* argv: a command run before the booted VM is saved */
+    PLAN_KEEP,        /* path: a guest folder that outlives the VM; name: pattern of transcripts */
+    PLAN_IMPORT,      /* name: below the host's home, path: where its copy goes in the guest */
+    PLAN_ACCOUNT,     /* name: a credential the host has, value: what it bills; the first is used */
+    PLAN_ASK,         /* name: what the user is asked for at a login */
 };
 
 /* Who a step acts as in the guest. */
@@ -33,12 +37,15 @@ enum plan_user {
 };
 
 /* Which hook made the plan; each may use some operations only:
- *   provision: package file run warm; auth: env secret_env secret_file;
- *   launch: env file exec (agents), env file offer_mcp (tools). */
+ *   provision: package file run warm; auth: env secret_env secret_file account;
+ *   launch: env file import keep exec (agents), env file import offer_mcp (tools);
+ *   login: env file ask exec. */
 enum plan_phase {
     PLAN_PROVISION,
     PLAN_AUTH,
     PLAN_LAUNCH,
+    PLAN_LOGIN,
+    PLAN_PHASES,
 };
 
 struct plan_step {
@@ -74,6 +81,8 @@ struct plan_step *plan_add(struct plan *p, enum plan_op op, const char *plugin);
 /* Moves all steps of from to the end of to. */
 void plan_append(struct plan *to, struct plan *from);
 void plan_free(struct plan *p);
+/* How many of its steps have that operation. */
+size_t plan_count(const struct plan *p, enum plan_op op);
 
 /* Checks every step of the plan against the phase's rules: operations allowed, names and paths
  * well-formed (no "..", no NUL or newline), argv not empty, sizes.  The error names plugin, step
@@ -82,6 +91,8 @@ int plan_validate(const struct plan *p, enum plan_phase phase, struct err *e);
 /* The part of it that concerns one step alone; the error names the field. */
 int plan_check_step(const struct plan_step *s, struct err *e);
 
+/* Whether path is relative, and has no empty, "." or ".." component. */
+bool plan_is_below_home(const char *path);
 /* Whether s may name an MCP server: letters, digits, '-' and '_'. */
 bool plan_is_server_name(const char *s);
 
@@ -96,5 +107,7 @@ char *plan_to_private_json(const struct plan *p);
 int plan_from_json(const char *text, size_t len, struct plan *out, struct err *e);
 
 const char *plan_op_name(enum plan_op op);
+/* "provision", "auth", "launch" or "login". */
+const char *plan_phase_name(enum plan_phase phase);
 
 #endif

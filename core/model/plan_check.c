@@ -69,6 +69,36 @@ static int check_server(const char *s, struct err *e)
     return 0;
 }
 
+/* Of names of files: with a '/' it would match none. */
+static int check_pattern(const char *s, struct err *e)
+{
+    if (strchr(s, '/'))
+        return refuse(e, "transcripts", s, "contains a '/': it is a pattern for a file's name");
+    return *s ? check_label(s, e) : 0;
+}
+
+bool plan_is_below_home(const char *path)
+{
+    if (!*path || strlen(path) >= PATH_MAX / 2)
+        return false;
+    for (const char *p = path;; p++) {
+        size_t len = strcspn(p, "/");
+
+        if (len == 0 || (len == 1 && *p == '.') || (len == 2 && str_starts(p, "..")))
+            return false;
+        p += len;
+        if (!*p)
+            return true;
+    }
+}
+
+static int check_source(const char *s, struct err *e)
+{
+    if (!plan_is_below_home(s))
+        return refuse(e, "source", s, "is not a relative path without \"..\"");
+    return 0;
+}
+
 static int check_name(const struct plan_step *s, struct err *e)
 {
     const char *name = s->name ? s->name : "";
@@ -77,7 +107,13 @@ static int check_name(const struct plan_step *s, struct err *e)
     case PLAN_PACKAGE:
         return check_package(name, e);
     case PLAN_RUN:
+    case PLAN_ACCOUNT:
+    case PLAN_ASK:
         return check_label(name, e);
+    case PLAN_KEEP:
+        return check_pattern(name, e);
+    case PLAN_IMPORT:
+        return check_source(name, e);
     case PLAN_OFFER_MCP:
         return check_server(name, e);
     default:
@@ -85,10 +121,13 @@ static int check_name(const struct plan_step *s, struct err *e)
     }
 }
 
-static int check_path(const char *path, struct err *e)
+/* below: only the guest user's home will do. */
+static int check_path(const char *path, bool below, struct err *e)
 {
     const char *p = path ? path : "";
 
+    if (below && !str_starts(p, "~/"))
+        return refuse(e, "path", p, "does not start with \"~/\"");
     if (p[0] != '/' && !str_starts(p, "~/"))
         return refuse(e, "path", p, "is neither absolute nor starts with \"~/\"");
     if (strlen(p) >= PATH_MAX)
@@ -141,6 +180,8 @@ static int check_data(const struct plan_step *s, struct err *e)
     size_t max = variable ? ARG_MAX_BYTES - strlen(s->name) - 1 : PLAN_DATA_MAX;
     const char *what = plan_shape(s->op)->data;
 
+    if (s->op == PLAN_ACCOUNT)
+        return check_label(s->data.data ? s->data.data : "", e);
     if (s->data.len > max)
         return err_set(e, "%s has more than %zu bytes", what, max);
     if (variable && s->data.len > 0 && memchr(s->data.data, 0, s->data.len))
@@ -154,7 +195,8 @@ int plan_check_step(const struct plan_step *s, struct err *e)
 
     if (fields & PLAN_HAS_NAME && check_name(s, e) < 0)
         return -1;
-    if (fields & PLAN_HAS_PATH && check_path(s->path, e) < 0)
+    if (fields & PLAN_HAS_PATH &&
+        check_path(s->path, s->op == PLAN_KEEP || s->op == PLAN_IMPORT, e) < 0)
         return -1;
     if (fields & PLAN_HAS_MODE && s->mode & ~(mode_t)0777)
         return err_set(e, "mode %04o has other bits than 0777", (unsigned)s->mode);
@@ -169,10 +211,8 @@ int plan_check_step(const struct plan_step *s, struct err *e)
 
 static int check_place(const struct plan *p, size_t i, enum plan_phase phase, struct err *e)
 {
-    static const char *const phases[] = {"provision", "auth", "launch"};
-
     if (!(plan_shape(p->steps[i].op)->phases & 1u << phase))
-        return err_set(e, "is not for %s", phases[phase]);
+        return err_set(e, "is not for %s", plan_phase_name(phase));
     if (p->steps[i].op == PLAN_EXEC && i + 1 < p->n)
         return err_set(e, "is not the last step");
     return 0;

@@ -55,7 +55,7 @@ static cJSON *step_item(const struct plan_step *s, bool with_secrets)
     cJSON_AddStringToObject(o, "op", shape->name);
     add_string(o, "plugin", s->plugin);
     if (shape->fields & PLAN_HAS_NAME)
-        add_string(o, "name", s->name);
+        add_string(o, shape->key, s->name);
     if (shape->fields & PLAN_HAS_USER)
         cJSON_AddStringToObject(o, "user", s->user == PLAN_AS_ROOT ? "root" : "user");
     if (shape->fields & PLAN_HAS_PATH)
@@ -236,10 +236,12 @@ static unsigned field_of(const struct plan_shape *shape, const char *key)
         const char *key;
         unsigned field;
     } keys[] = {
-        {"name", PLAN_HAS_NAME}, {"user", PLAN_HAS_USER}, {"path", PLAN_HAS_PATH},
-        {"mode", PLAN_HAS_MODE}, {"argv", PLAN_HAS_ARGV}, {"env", PLAN_HAS_ENV},
+        {"user", PLAN_HAS_USER}, {"path", PLAN_HAS_PATH}, {"mode", PLAN_HAS_MODE},
+        {"argv", PLAN_HAS_ARGV}, {"env", PLAN_HAS_ENV},
     };
 
+    if (shape->key && strcmp(key, shape->key) == 0)
+        return PLAN_HAS_NAME;
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         if (strcmp(key, keys[i].key) == 0)
             return shape->fields & keys[i].field;

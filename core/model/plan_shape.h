@@ -22,9 +22,10 @@ struct plan_shape {
     unsigned phases;  /* 1 << enum plan_phase */
     bool secret;      /* data is left out of what is shown or hashed */
     const char *data; /* what the document calls data */
+    const char *key;  /* what it calls name */
 };
 
-enum { PLAN_OPS = PLAN_WARM + 1 };
+enum { PLAN_OPS = PLAN_ASK + 1 };
 
 const struct plan_shape *plan_shape(enum plan_op op);
 

@@ -213,6 +213,8 @@ static int check_plan(const struct plugin *pl, enum plan_phase phase, const stru
         if (p->steps[i].op == PLAN_OFFER_MCP && pl->kind == PLUGIN_AGENT)
             return err_set(e, "offers an MCP server, but is an agent");
     }
+    if (phase == PLAN_LOGIN && plan_count(p, PLAN_ASK) != 1)
+        return err_set(e, "a login asks for exactly one credential");
     if (phase == PLAN_LAUNCH && exec != (pl->kind == PLUGIN_AGENT))
         return err_set(e, "an agent's launch ends in one exec, a tool's in none");
     return plan_validate(p, phase, e);
@@ -261,9 +263,6 @@ static void read_printed(int fd, struct buf *out)
 int plugin_try(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,
                struct plugin_trial *trial, struct plan *out, struct err *e)
 {
-    bool has = phase == PLAN_PROVISION ? pl->has_provision
-               : phase == PLAN_AUTH    ? pl->has_auth
-                                       : pl->has_launch;
     auto_close int so = -1;
     struct job job = {
         .kind = JOB_CALL, .plugin = pl, .phase = phase, .ctx = ctx, .trial = trial, .printed = -1};
@@ -271,7 +270,7 @@ int plugin_try(const struct plugin *pl, enum plan_phase phase, const struct plug
 
     *out = PLAN_INIT;
     trial->reached = trial->refused = false;
-    if (!has)
+    if (!pl->has_hook[phase])
         return 0;
     so = load_open(pl->path, NULL, e);
     job.so = so;
@@ -283,7 +282,7 @@ int plugin_try(const struct plugin *pl, enum plan_phase phase, const struct plug
         read_printed(printed[0], trial->printed);
     close_fd(&printed[0]);
     close_fd(&printed[1]);
-    return rc < 0 ? err_prefix(e, "plugin %s, hook %s", pl->name, host_phase_name(phase)) : 0;
+    return rc < 0 ? err_prefix(e, "plugin %s, hook %s", pl->name, plan_phase_name(phase)) : 0;
 }
 
 int call_hook(const struct plugin *pl, enum plan_phase phase, const struct plugin_context *ctx,

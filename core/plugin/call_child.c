@@ -89,9 +89,10 @@ static int list_faults(const struct job *job, const struct agentvm_plugin *table
 
 static agentvm_hook *find_hook(const struct agentvm_plugin *table, enum plan_phase phase)
 {
-    return phase == PLAN_PROVISION ? table->provision
-           : phase == PLAN_AUTH    ? table->auth
-                                   : table->launch;
+    agentvm_hook *const hooks[PLAN_PHASES] = {table->provision, table->auth, table->launch,
+                                              table->login};
+
+    return hooks[phase];
 }
 
 /* Judges how the hook ended and answers. */

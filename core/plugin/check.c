@@ -121,7 +121,7 @@ static void judge_printed(struct plugin_report *r, enum plan_phase phase, const 
         return;
     shown = show_text(printed->data, SHOWN_MAX);
     strv_pushf(&r->faults, "hook %s prints \"%s\", which nobody would see; use agentvm_fail",
-               host_phase_name(phase), shown);
+               plan_phase_name(phase), shown);
 }
 
 /* Calls the hook once.  Returns 0 with its plan; 1 if it refused; -1 after adding a fault. */
@@ -213,11 +213,12 @@ static void check_launch(struct plugin_report *r)
 static void check_hooks(struct plugin_report *r)
 {
     static const struct situation plain = {"", false, NULL, NULL};
-    auto_plan struct plan p = PLAN_INIT;
+    auto_plan struct plan auth = PLAN_INIT, login = PLAN_INIT;
 
     check_provision(r, &plain);
-    try_all(r, PLAN_AUTH, &plain, &p);
+    try_all(r, PLAN_AUTH, &plain, &auth);
     check_launch(r);
+    try_all(r, PLAN_LOGIN, &plain, &login);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------ */

@@ -97,8 +97,10 @@ static void check_plugin(const struct plugin *pl, struct strv *faults)
     check_line("", "summary", pl->summary, faults);
     for (size_t i = 0; i < pl->noptions; i++)
         check_option(pl, i, faults);
-    if (pl->kind == PLUGIN_AGENT && !pl->has_launch)
+    if (pl->kind == PLUGIN_AGENT && !pl->has_hook[PLAN_LAUNCH])
         strv_pushf(faults, "it is an agent without a launch hook: there is nothing to start");
+    if (pl->kind == PLUGIN_TOOL && pl->has_hook[PLAN_LOGIN])
+        strv_pushf(faults, "it is a tool with a login hook: only agents have credentials");
 }
 
 /* ---- from the table ------------------------------------------------------------------------- */
@@ -150,9 +152,10 @@ void describe_faults(const struct agentvm_plugin *table, struct plugin *out, str
     out->kind = (enum plugin_kind)table->kind;
     out->abi_major = table->abi_major;
     out->abi_minor = table->abi_minor;
-    out->has_provision = table->provision;
-    out->has_auth = table->auth;
-    out->has_launch = table->launch;
+    out->has_hook[PLAN_PROVISION] = table->provision;
+    out->has_hook[PLAN_AUTH] = table->auth;
+    out->has_hook[PLAN_LAUNCH] = table->launch;
+    out->has_hook[PLAN_LOGIN] = table->login;
     if (table->reserved)
         strv_pushf(faults, "its reserved member is not 0");
     copy_text("name", table->name, &out->name, faults);
@@ -189,9 +192,8 @@ char *describe_to_json(const struct plugin *pl)
     cJSON_AddNumberToObject(o, "kind", pl->kind);
     cJSON_AddNumberToObject(o, "abi_major", pl->abi_major);
     cJSON_AddNumberToObject(o, "abi_minor", pl->abi_minor);
-    cJSON_AddBoolToObject(o, "provision", pl->has_provision);
-    cJSON_AddBoolToObject(o, "auth", pl->has_auth);
-    cJSON_AddBoolToObject(o, "launch", pl->has_launch);
+    for (int i = 0; i < PLAN_PHASES; i++)
+        cJSON_AddBoolToObject(o, plan_phase_name((enum plan_phase)i), pl->has_hook[i]);
     list = cJSON_AddArrayToObject(o, "options");
     for (size_t i = 0; i < pl->noptions; i++) {
         cJSON *item = cJSON_CreateObject();
@@ -268,9 +270,8 @@ static int take_plugin(const cJSON *o, struct plugin *out, struct err *e)
         take_number(o, "abi_minor", &out->abi_minor, e) < 0)
         return -1;
     out->kind = (enum plugin_kind)kind;
-    out->has_provision = take_bool(o, "provision");
-    out->has_auth = take_bool(o, "auth");
-    out->has_launch = take_bool(o, "launch");
+    for (int i = 0; i < PLAN_PHASES; i++)
+        out->has_hook[i] = take_bool(o, plan_phase_name((enum plan_phase)i));
     if (take_options(cJSON_GetObjectItemCaseSensitive(o, "options"), out, e) < 0)
         return -1;
     check_plugin(out, &faults);

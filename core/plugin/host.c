@@ -9,13 +9,6 @@
 #include "base/str.h"
 #include "model/show.h"
 
-const char *host_phase_name(enum plan_phase phase)
-{
-    static const char *const names[] = {"provision", "auth", "launch"};
-
-    return names[phase];
-}
-
 int host_fail(struct host *h)
 {
     h->failed = true;
@@ -45,7 +38,7 @@ struct host *host_enter(struct agentvm_host *services, const char *service, unsi
     struct host *h = (struct host *)services;
 
     if (!(phases & 1u << h->phase)) {
-        host_misuse(h, service, "not a service of hook %s", host_phase_name(h->phase));
+        host_misuse(h, service, "not a service of hook %s", plan_phase_name(h->phase));
         return NULL;
     }
     if (++h->calls != h->fail_nth)
@@ -155,7 +148,8 @@ static int set_user(struct agentvm_host *services, struct plan_step *s, unsigned
 static int service_file(struct agentvm_host *services, const char *path, unsigned mode,
                         const void *data, size_t len, unsigned flags)
 {
-    struct plan_step *s = begin(services, PLAN_FILE, 1 << PLAN_PROVISION | HOST_LAUNCH);
+    struct plan_step *s =
+        begin(services, PLAN_FILE, 1 << PLAN_PROVISION | HOST_LAUNCH | HOST_LOGIN);
 
     return set_user(services, s, flags) < 0 ? -1 : add_file(services, s, path, mode, data, len);
 }
@@ -193,7 +187,8 @@ static int add_variable(struct agentvm_host *services, struct plan_step *s, cons
 
 static int service_env(struct agentvm_host *services, const char *name, const char *value)
 {
-    return add_variable(services, begin(services, PLAN_ENV, HOST_AUTH | HOST_LAUNCH), name, value);
+    return add_variable(services, begin(services, PLAN_ENV, HOST_AUTH | HOST_LAUNCH | HOST_LOGIN),
+                        name, value);
 }
 
 static int service_secret_env(struct agentvm_host *services, const char *name, const char *value)
@@ -207,9 +202,9 @@ static int service_secret_file(struct agentvm_host *services, const char *path, 
     return add_file(services, begin(services, PLAN_SECRET_FILE, HOST_AUTH), path, mode, data, len);
 }
 
-/* As begin, for a launch service of one kind of plugin. */
+/* As begin, for a service of one kind of plugin. */
 static struct plan_step *begin_kind(struct agentvm_host *services, enum plan_op op,
-                                    enum plugin_kind kind)
+                                    enum plugin_kind kind, unsigned phases)
 {
     struct host *h = (struct host *)services;
 
@@ -218,13 +213,13 @@ static struct plan_step *begin_kind(struct agentvm_host *services, enum plan_op 
                     kind == PLUGIN_AGENT ? "agents" : "tools");
         return NULL;
     }
-    return begin(services, op, HOST_LAUNCH);
+    return begin(services, op, phases);
 }
 
 static int service_offer_mcp(struct agentvm_host *services, const char *name,
                              const char *const *argv, const char *const *env)
 {
-    struct plan_step *s = begin_kind(services, PLAN_OFFER_MCP, PLUGIN_TOOL);
+    struct plan_step *s = begin_kind(services, PLAN_OFFER_MCP, PLUGIN_TOOL, HOST_LAUNCH);
 
     if (!s)
         return -1;
@@ -237,11 +232,48 @@ static int service_offer_mcp(struct agentvm_host *services, const char *name,
 
 static int service_exec(struct agentvm_host *services, const char *const *argv)
 {
-    struct plan_step *s = begin_kind(services, PLAN_EXEC, PLUGIN_AGENT);
+    struct plan_step *s = begin_kind(services, PLAN_EXEC, PLUGIN_AGENT, HOST_LAUNCH | HOST_LOGIN);
 
     if (!s)
         return -1;
     return copy_strings(services, s, &s->argv, argv) < 0 ? -1 : finish(services, s);
+}
+
+static int service_keep(struct agentvm_host *services, const char *path, const char *transcripts)
+{
+    struct plan_step *s = begin_kind(services, PLAN_KEEP, PLUGIN_AGENT, HOST_LAUNCH);
+
+    if (!s)
+        return -1;
+    s->path = mem_strdup(path);
+    s->name = mem_strdup(transcripts ? transcripts : "");
+    return finish(services, s);
+}
+
+static int service_import(struct agentvm_host *services, const char *source, const char *path)
+{
+    struct plan_step *s = begin(services, PLAN_IMPORT, HOST_LAUNCH);
+
+    if (!s)
+        return -1;
+    s->name = mem_strdup(source);
+    s->path = mem_strdup(path);
+    return finish(services, s);
+}
+
+static int service_account(struct agentvm_host *services, const char *name, const char *billing)
+{
+    return add_variable(services, begin(services, PLAN_ACCOUNT, HOST_AUTH), name, billing);
+}
+
+static int service_ask(struct agentvm_host *services, const char *what)
+{
+    struct plan_step *s = begin_kind(services, PLAN_ASK, PLUGIN_AGENT, HOST_LOGIN);
+
+    if (!s)
+        return -1;
+    s->name = mem_strdup(what);
+    return finish(services, s);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -262,6 +294,10 @@ void host_init(struct host *h, const struct plugin *pl, enum plan_phase phase,
         .offer_mcp = service_offer_mcp,
         .exec = service_exec,
         .warm = service_warm,
+        .keep = service_keep,
+        .import = service_import,
+        .account = service_account,
+        .ask = service_ask,
     };
     host_init_read(&h->services);
 }
@@ -281,6 +317,9 @@ int host_finish(struct host *h, int returned)
     if (h->phase == PLAN_LAUNCH && h->plugin->kind == PLUGIN_AGENT &&
         (p->n == 0 || p->steps[p->n - 1].op != PLAN_EXEC))
         return err_set(&h->err, "ended without agentvm_exec: there is nothing to start");
+    if (h->phase == PLAN_LOGIN && plan_count(p, PLAN_ASK) != 1)
+        return err_set(&h->err,
+                       "calls agentvm_ask other than once: there is no credential to keep");
     return 0;
 }
 

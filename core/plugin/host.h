@@ -34,15 +34,17 @@ void host_init(struct host *h, const struct plugin *pl, enum plan_phase phase,
 int host_finish(struct host *h, int returned);
 void host_free(struct host *h);
 
-/* "provision", "auth" or "launch". */
-const char *host_phase_name(enum plan_phase phase);
-
 /* ---- between host.c and host_read.c -------------------------------------------------------- */
 
 /* Checks that the hook may use the service; misuse is recorded.  Returns NULL if it may not, or if
  * this is the call that a trial makes fail. */
 struct host *host_enter(struct agentvm_host *services, const char *service, unsigned phases);
-enum { HOST_AUTH = 1 << PLAN_AUTH, HOST_LAUNCH = 1 << PLAN_LAUNCH, HOST_ANY = 7 };
+enum {
+    HOST_AUTH = 1 << PLAN_AUTH,
+    HOST_LAUNCH = 1 << PLAN_LAUNCH,
+    HOST_LOGIN = 1 << PLAN_LOGIN,
+    HOST_ANY = (1 << PLAN_PHASES) - 1,
+};
 
 /* Records a misuse: "agentvm_SERVICE: ...".  Returns -1. */
 int host_misuse(struct host *h, const char *service, const char *fmt, ...)

@@ -105,7 +105,8 @@ static int open_parent(const char *home, char *relative, char **name)
     return dir;
 }
 
-static int read_below(const char *home, const char *path, struct buf *out, struct err *e)
+static int read_below(const char *home, const char *path, bool secret, struct buf *out,
+                      struct err *e)
 {
     auto_free char *real_home = NULL, *relative = NULL;
     auto_close int dir = -1;
@@ -117,47 +118,52 @@ static int read_below(const char *home, const char *path, struct buf *out, struc
     dir = open_parent(real_home, relative, &name);
     if (dir < 0)
         return err_errno(e, errno, "~/%s", path);
-    rc = file_read_at(dir, name, HOST_FILE_MAX, out, e);
+    rc = secret ? file_read_private_at(dir, name, HOST_FILE_MAX, out, e)
+                : file_read_at(dir, name, HOST_FILE_MAX, out, e);
     return rc < 0 ? err_prefix(e, "~/%s", path) : rc;
 }
 
-static bool is_relative(const char *path)
+static const char *give_file(struct agentvm_host *services, const char *service, unsigned phases,
+                             const char *path, size_t *len)
 {
-    if (!path || !*path || strlen(path) >= PATH_MAX / 2)
-        return false;
-    for (const char *p = path;; p++) {
-        size_t len = strcspn(p, "/");
-
-        if (len == 0 || (len == 1 && *p == '.') || (len == 2 && str_starts(p, "..")))
-            return false;
-        p += len;
-        if (!*p)
-            return true;
-    }
-}
-
-static const char *service_host_file(struct agentvm_host *services, const char *path, size_t *len)
-{
-    struct host *h = host_enter(services, "host_file", HOST_AUTH);
+    struct host *h = host_enter(services, service, phases);
     auto_free char *shown = show_text(path ? path : "", SHOWN_MAX);
+    bool secret = strcmp(service, "host_secret") == 0;
     auto_buf struct buf data = BUF_INIT;
     auto_err struct err e = ERR_INIT;
     int rc;
 
     if (!h)
         return NULL;
-    if (!is_relative(path)) {
-        host_misuse(h, "host_file", "\"%s\" is not a relative path without \"..\"", shown);
+    if (!path || !plan_is_below_home(path)) {
+        host_misuse(h, service, "\"%s\" is not a relative path without \"..\"", shown);
         return NULL;
     }
-    rc = read_below(h->ctx->home, path, &data, &e);
+    rc = read_below(h->ctx->home, path, secret, &data, &e);
     if (rc < 0)
-        host_misuse(h, "host_file", "%s", err_msg(&e));
+        host_misuse(h, service, "%s", err_msg(&e));
     if (rc != 0)
         return NULL;
     if (len)
         *len = data.len;
     return host_keep(h, buf_steal(&data));
+}
+
+static const char *service_host_file(struct agentvm_host *services, const char *path, size_t *len)
+{
+    return give_file(services, "host_file", HOST_AUTH | HOST_LAUNCH, path, len);
+}
+
+static const char *service_host_secret(struct agentvm_host *services, const char *path, size_t *len)
+{
+    return give_file(services, "host_secret", HOST_AUTH, path, len);
+}
+
+static const char *service_login(struct agentvm_host *services)
+{
+    struct host *h = host_enter(services, "login", HOST_AUTH);
+
+    return h ? h->ctx->login : NULL;
 }
 
 /* ---- the session ---------------------------------------------------------------------------- */
@@ -194,8 +200,8 @@ static const char *service_fact(struct agentvm_host *services, const char *name)
     if (strcmp(name, "home") == 0)
         return ctx->home;
     if (strcmp(name, "workspace") == 0)
-        return h->phase == PLAN_PROVISION ? NULL : ctx->workspace;
-    if (strcmp(name, "tty") == 0 && h->phase == PLAN_LAUNCH)
+        return HOST_AUTH & 1 << h->phase || HOST_LAUNCH & 1 << h->phase ? ctx->workspace : NULL;
+    if (strcmp(name, "tty") == 0 && (h->phase == PLAN_LAUNCH || h->phase == PLAN_LOGIN))
         return ctx->tty ? "1" : "0";
     return NULL;
 }
@@ -203,7 +209,7 @@ static const char *service_fact(struct agentvm_host *services, const char *name)
 static const char *const *service_args(struct agentvm_host *services)
 {
     static const char *const none[] = {NULL};
-    struct host *h = host_enter(services, "args", HOST_LAUNCH);
+    struct host *h = host_enter(services, "args", HOST_LAUNCH | HOST_LOGIN);
 
     return h && h->ctx->args ? (const char *const *)h->ctx->args : none;
 }
@@ -264,6 +270,8 @@ void host_init_read(struct agentvm_host *services)
     services->option = service_option;
     services->host_env = service_host_env;
     services->host_file = service_host_file;
+    services->host_secret = service_host_secret;
+    services->login = service_login;
     services->guest_url = service_guest_url;
     services->fact = service_fact;
     services->args = service_args;

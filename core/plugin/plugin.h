@@ -36,7 +36,7 @@ struct plugin {
     char *summary;
     enum plugin_kind kind;
     unsigned abi_major, abi_minor;
-    bool has_provision, has_auth, has_launch;
+    bool has_hook[PLAN_PHASES];
     struct plugin_option *options;
     size_t noptions;
 };
@@ -62,6 +62,7 @@ struct plugin_context {
     bool tty;
     char *const *args;             /* NULL-terminated; NULL: none */
     char *const *host_env;         /* the host's environment, for auth */
+    const char *login;             /* what `agentvm login` keeps, for auth; NULL: nothing */
     const struct profile *profile; /* option values */
     const struct plan *offers;     /* steps of PLAN_OFFER_MCP for agents' launch; may be NULL */
 };

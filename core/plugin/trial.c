@@ -39,6 +39,6 @@ int plugin_try_again(const struct plugin *pl, enum plan_phase phase,
     err_set(e,
             "plugin %s, hook %s: makes another plan when it is called again, without environment "
             "variables and in another folder",
-            pl->name, host_phase_name(phase));
+            pl->name, plan_phase_name(phase));
     return err_advise(e, "it may depend on options and facts only");
 }

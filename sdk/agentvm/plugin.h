@@ -1,8 +1,8 @@
-/* agentvm plugin interface, ABI 0.2
+/* agentvm plugin interface, ABI 0.3
  *
  * A plugin is a shared object that teaches agentvm one agent (Claude Code, Codex, yours) or one
  * tool that agents use (an MCP server).  It includes this header only, links against nothing of
- * agentvm, exports one symbol and contains up to three hooks:
+ * agentvm, exports one symbol and contains up to four hooks:
  *
  *     setup / first run                  every run
  *     -----------------                  ------------------------------------------
@@ -14,6 +14,9 @@
  *        v                                  v
  *     built once, in a VM                fresh clone of the template
  *
+ *     `agentvm login NAME`: login(host) says which credential to ask for, and which program, run
+ *     in a VM on the user's terminal, helps to get one; auth(host) finds it as agentvm_login().
+ *
  * A hook *says* what it wants through the services of struct agentvm_host; the core validates that
  * (see `agentvm plan`) and does it.  A hook starts no process, opens no socket and prints nothing.
  *
@@ -21,7 +24,7 @@
  *   - In a process of its own, forked for this one call, with stdin, stdout and stderr on
  *     /dev/null and a deadline of 10 s.  A crash, an exit() or a hang becomes an error that names
  *     plugin, hook and cause.  Nothing that a hook leaves in memory survives the call.
- *   - Hooks may be called any number of times and in any order (`agentvm plan` calls all three), so
+ *   - Hooks may be called any number of times and in any order (`agentvm plan` calls three), so
  *     they must depend on what `host` tells them only.
  *   - provision must be deterministic: same options, same plan.  It sees no credentials.
  *   - Return 0 if all is well.  To refuse, `return agentvm_fail(host, "why")`.
@@ -52,7 +55,7 @@
 #include <stdint.h>
 
 #define AGENTVM_ABI_MAJOR 0
-#define AGENTVM_ABI_MINOR 2
+#define AGENTVM_ABI_MINOR 3
 
 /* "agentvm\0" read as a little-endian number: tells a plugin from any other shared object. */
 #define AGENTVM_PLUGIN_MAGIC UINT64_C(0x006d76746e656761)
@@ -111,6 +114,13 @@ struct agentvm_host {
     const struct agentvm_mcp *(*mcp)(struct agentvm_host *h, size_t index);
     int (*fail)(struct agentvm_host *h, const char *message, const char *advice);
     int (*warm)(struct agentvm_host *h, const char *const *argv); /* 0.2 */
+    /* 0.3 */
+    int (*keep)(struct agentvm_host *h, const char *path, const char *transcripts);
+    int (*import)(struct agentvm_host *h, const char *source, const char *path);
+    int (*account)(struct agentvm_host *h, const char *name, const char *billing);
+    int (*ask)(struct agentvm_host *h, const char *what);
+    const char *(*login)(struct agentvm_host *h);
+    const char *(*host_secret)(struct agentvm_host *h, const char *path, size_t *len);
 };
 
 /* Returns 0, or -1 after agentvm_fail. */
@@ -130,6 +140,7 @@ struct agentvm_plugin {
     agentvm_hook *provision;              /* may be NULL */
     agentvm_hook *auth;                   /* may be NULL */
     agentvm_hook *launch;                 /* agents must have one */
+    agentvm_hook *login;                  /* 0.3; agents, may be NULL */
 };
 
 /* Defines the plugin's one exported symbol:
@@ -191,10 +202,32 @@ static inline const char *agentvm_host_env(struct agentvm_host *h, const char *n
 
 /* The content of a file below the user's home on the host ("relative/path", no ".."),
  * NUL-terminated, its length in *len (which may be NULL); NULL if there is none.  At most 1 MiB.
- * A symlink is followed as long as it stays below the home; one that leads out fails the call. */
+ * A symlink is followed as long as it stays below the home; one that leads out fails the call.
+ * Since 0.3 in launch, too: a configuration that the session is to share, never a credential. */
 static inline const char *agentvm_host_file(struct agentvm_host *h, const char *path, size_t *len)
 {
     return h->host_file(h, path, len);
+}
+
+/* The same for a file that holds a credential: one that others can read fails the call.
+ * Since 0.3. */
+static inline const char *agentvm_host_secret(struct agentvm_host *h, const char *path, size_t *len)
+{
+    return h->host_secret(h, path, len);
+}
+
+/* What the user gave at `agentvm login`, NUL-terminated, or NULL if nothing is kept.  Since 0.3. */
+static inline const char *agentvm_login(struct agentvm_host *h)
+{
+    return h->login(h);
+}
+
+/* Names a credential that the host has, and which sort of account it bills ("subscription",
+ * "metered API").  Call it for each one, the one that the session gets first: where there are more,
+ * the user is told which is used and which are not, by these names.  Since 0.3. */
+static inline int agentvm_account(struct agentvm_host *h, const char *name, const char *billing)
+{
+    return h->account(h, name, billing);
 }
 
 /* A secret for the session's environment: never in argv, logs, templates or `agentvm plan`. */
@@ -247,10 +280,37 @@ static inline int agentvm_offer_mcp(struct agentvm_host *h, const char *name,
     return h->offer_mcp(h, name, argv, env);
 }
 
-/* Agents, exactly once: the program to start, in the project's folder, as the guest user. */
+/* Agents: a folder of the guest, path starting with "~/", that outlives the VM.  It lies on the
+ * host, one for each project and agent; so does everything that the agent puts there, which must
+ * not be a credential.  transcripts says which files in it are sessions, for `agentvm sessions`: a
+ * pattern for their names, as fnmatch(3) has it ("*.jsonl"); NULL if none is.  Since 0.3. */
+static inline int agentvm_keep(struct agentvm_host *h, const char *path, const char *transcripts)
+{
+    return h->keep(h, path, transcripts);
+}
+
+/* Copies a file or a folder with all that is in it into the guest at start: source is below the
+ * user's home on the host ("relative/path"), path is where, starting with "~/".  Nothing happens if
+ * there is no such source.  What the guest changes stays in the guest.  Since 0.3. */
+static inline int agentvm_import(struct agentvm_host *h, const char *source, const char *path)
+{
+    return h->import(h, source, path);
+}
+
+/* Agents, exactly once: the program to start, in the project's folder, as the guest user.  In
+ * login, at most once: the program by which the user gets what agentvm_ask asks for. */
 static inline int agentvm_exec(struct agentvm_host *h, const char *const *argv)
 {
     return h->exec(h, argv);
+}
+
+/* ---- login ----------------------------------------------------------------------------------- */
+
+/* Agents, exactly once: the credential that the user is asked for, in a few words ("OAuth token").
+ * It is kept in a file that only the user can read, until `agentvm logout`.  Since 0.3. */
+static inline int agentvm_ask(struct agentvm_host *h, const char *what)
+{
+    return h->ask(h, what);
 }
 
 /* ---- any hook -------------------------------------------------------------------------------- */
@@ -267,7 +327,7 @@ static inline const char *agentvm_option(struct agentvm_host *h, const char *nam
  *   uid        0.1  its number, in decimal; "0" where the host user is root
  *   home       0.1  its home folder
  *   workspace  0.1  absolute path of the project folder, the same on host and guest; auth, launch
- *   tty        0.1  "1" if the session has a terminal, "0" if it has pipes; launch
+ *   tty        0.1  "1" if the session has a terminal, "0" if it has pipes; launch, login
  */
 static inline const char *agentvm_fact(struct agentvm_host *h, const char *name)
 {

@@ -188,6 +188,10 @@ static int auth(struct agentvm_host *h)
 
     if (text)
         agentvm_secret_file(h, "~/file", 0600, text, len);
+    if (text && agentvm_host_secret(h, wanted, NULL) && agentvm_login(h))
+        agentvm_secret_file(h, "~/login", 0600, agentvm_login(h), strlen(agentvm_login(h)));
+    if (value)
+        agentvm_account(h, "VALUE", "someone");
     agentvm_secret_env(h, "VALUE", value ? value : "(none)");
     agentvm_env(h, "EMPTY", empty ? empty : "(none)");
     return agentvm_env(h, "URL", agentvm_guest_url(h, "http://localhost:80/x"));
@@ -209,8 +213,29 @@ static int launch(struct agentvm_host *h)
     agentvm_env(h, "USER_ID", agentvm_fact(h, "uid"));
     agentvm_env(h, "FUTURE", agentvm_fact(h, "no-such-fact") ? "1" : "0");
     agentvm_env(h, "SERVER", agentvm_mcp(h, 1) ? agentvm_mcp(h, 1)->argv[0] : "(none)");
+    if (strcmp(wanted, "keep-outside") == 0)
+        return agentvm_keep(h, "/etc", NULL);
+    if (strcmp(wanted, "keep-slash") == 0)
+        return agentvm_keep(h, "~/a", "b/*");
+    if (strcmp(wanted, "import-up") == 0)
+        return agentvm_import(h, "../a", "~/a");
+    agentvm_keep(h, "~/sessions", "*.jsonl");
+    agentvm_keep(h, "~/history", NULL);
+    agentvm_import(h, ".rc/skills", "~/.rc/skills");
     agentvm_exec(h, argv);
     return strcmp(wanted, "two-execs") == 0 ? agentvm_exec(h, argv) : 0;
+}
+
+static int login(struct agentvm_host *h)
+{
+    const char *const argv[] = {"get-token", agentvm_args(h)[0], NULL};
+    const char *wanted = agentvm_option(h, "deed");
+
+    if (strcmp(wanted, "no-ask") != 0)
+        agentvm_ask(h, "token");
+    if (strcmp(wanted, "ask-twice") == 0)
+        agentvm_ask(h, "token");
+    return agentvm_exec(h, argv);
 }
 
 static const struct agentvm_option options[] = {
@@ -220,4 +245,5 @@ static const struct agentvm_option options[] = {
 };
 
 AGENTVM_PLUGIN(.kind = AGENTVM_AGENT, .name = "deeds", .version = "1.2", .summary = "does deeds",
-               .options = options, .provision = provision, .auth = auth, .launch = launch);
+               .options = options, .provision = provision, .auth = auth, .launch = launch,
+               .login = login);

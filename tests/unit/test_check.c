@@ -54,7 +54,7 @@ static void test_sound(void **state)
         expect_faults(&r, NULL, 0);
         assert_non_null(r.plugin.name);
         /* Who has no credential here refuses, which is right, but is said. */
-        assert_int_equal(r.notes.n, r.plugin.has_auth ? 1 : 0);
+        assert_int_equal(r.notes.n, r.plugin.has_hook[PLAN_AUTH] ? 1 : 0);
         plugin_report_free(&r);
     }
 }

@@ -91,6 +91,28 @@ static void test_launch_faults(void **state)
                 "agentvm_exec: nothing may follow agentvm_exec");
     refuse_deed("offer", PLAN_LAUNCH, CALL_DEADLINE_MS,
                 "agentvm_offer_mcp: only tools have this service");
+    refuse_deed("keep-outside", PLAN_LAUNCH, CALL_DEADLINE_MS,
+                "agentvm_keep: path \"/etc\" does not start with \"~/\"");
+    refuse_deed("keep-slash", PLAN_LAUNCH, CALL_DEADLINE_MS,
+                "agentvm_keep: transcripts \"b/*\" contains a '/'");
+    refuse_deed("import-up", PLAN_LAUNCH, CALL_DEADLINE_MS,
+                "agentvm_import: source \"../a\" is not a relative path without \"..\"");
+}
+
+static void test_login(void **state)
+{
+    char *args[] = {(char *)"--sso", NULL};
+    struct plugin_context ctx = {.user = "u", .home = "/home/u", .args = args};
+    auto_plan struct plan p = PLAN_INIT;
+    auto_err struct err e = ERR_INIT;
+
+    (void)state;
+    assert_ok(do_deed("nothing", PLAN_LOGIN, &ctx, CALL_DEADLINE_MS, &p, &e), &e);
+    assert_int_equal(p.n, 2);
+    assert_string_equal(find_step(&p, PLAN_ASK, NULL)->name, "token");
+    assert_string_equal(find_step(&p, PLAN_EXEC, NULL)->argv.v[1], "--sso");
+    refuse_deed("no-ask", PLAN_LOGIN, CALL_DEADLINE_MS, "calls agentvm_ask other than once");
+    refuse_deed("ask-twice", PLAN_LOGIN, CALL_DEADLINE_MS, "calls agentvm_ask other than once");
 }
 
 static void test_refusal(void **state)
@@ -155,8 +177,11 @@ static const char *value_of(const struct plan *p, enum plan_op op, const char *n
 static void test_auth(void **state)
 {
     char *env[] = {(char *)"VALUEX=no", (char *)"VALUE=yes", (char *)"EMPTY=", NULL};
-    struct plugin_context ctx = {
-        .user = "u", .home = fixture_root, .guest_host = "10.0.2.2", .host_env = env};
+    struct plugin_context ctx = {.user = "u",
+                                 .home = fixture_root,
+                                 .guest_host = "10.0.2.2",
+                                 .host_env = env,
+                                 .login = "kept"};
     auto_free char *file = fixture_write("secret", "a\0b", 3, 0600);
     auto_plan struct plan p = PLAN_INIT;
     auto_err struct err e = ERR_INIT;
@@ -167,7 +192,12 @@ static void test_auth(void **state)
     assert_string_equal(value_of(&p, PLAN_ENV, "EMPTY"), "(none)");
     assert_string_equal(value_of(&p, PLAN_ENV, "URL"), "http://10.0.2.2:80/x");
     assert_int_equal(find_step(&p, PLAN_SECRET_FILE, "~/file")->data.len, 3);
+    assert_string_equal(value_of(&p, PLAN_SECRET_FILE, "~/login"), "kept");
+    assert_string_equal(value_of(&p, PLAN_ACCOUNT, "VALUE"), "someone");
+    assert_int_equal(chmod(file, 0640), 0);
     plan_free(&p);
+    assert_int_equal(do_deed("secret", PLAN_AUTH, &ctx, CALL_DEADLINE_MS, &p, &e), -1);
+    assert_message(&e, "agentvm_host_secret: ~/secret: secret can be read or written by others");
     ctx.host_env = NULL;
     assert_ok(do_deed("missing/file", PLAN_AUTH, &ctx, CALL_DEADLINE_MS, &p, &e), &e);
     assert_string_equal(value_of(&p, PLAN_SECRET_ENV, "VALUE"), "(none)");
@@ -238,6 +268,9 @@ static void test_launch(void **state)
     assert_string_equal(value_of(&p, PLAN_ENV, "FUTURE"), "0");
     assert_string_equal(value_of(&p, PLAN_ENV, "SERVER"), "\"hi\"\n");
     assert_string_equal(find_step(&p, PLAN_EXEC, NULL)->argv.v[1], "-p");
+    assert_string_equal(find_step(&p, PLAN_KEEP, "~/sessions")->name, "*.jsonl");
+    assert_string_equal(find_step(&p, PLAN_KEEP, "~/history")->name, "");
+    assert_string_equal(find_step(&p, PLAN_IMPORT, "~/.rc/skills")->name, ".rc/skills");
 }
 
 int main(void)
@@ -246,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup(test_hook_faults, fixture_empty),
         cmocka_unit_test_setup(test_hook_hang, fixture_empty),
         cmocka_unit_test_setup(test_launch_faults, fixture_empty),
+        cmocka_unit_test_setup(test_login, fixture_empty),
         cmocka_unit_test_setup(test_refusal, fixture_empty),
         cmocka_unit_test_setup(test_print, fixture_empty),
         cmocka_unit_test_setup(test_left_child, fixture_empty),

@@ -25,8 +25,8 @@ static void test_load_faults(void **state)
     } cases[] = {
         {"bad-magic", "is no agentvm plugin: its magic number is wrong"},
         {"no-symbol", "is no agentvm plugin: it exports no symbol agentvm_plugin"},
-        {"other-major", "was built for plugin interface 7.2, this agentvm has 0.2"},
-        {"newer-minor", "was built for plugin interface 0.3, this agentvm has 0.2"},
+        {"other-major", "was built for plugin interface 7.3, this agentvm has 0.3"},
+        {"newer-minor", "was built for plugin interface 0.4, this agentvm has 0.3"},
         {"tiny-size", "its table has 24 bytes, at least 48 are needed"},
         {"bad-kind", "its kind 9 is neither agent nor tool"},
         {"bad-name", "its name \"../bad\\x1b[2J\" is not made of lower-case letters"},
@@ -105,8 +105,8 @@ static void test_older_size(void **state)
 
     (void)state;
     assert_ok(plugin_inspect(path, &pl, &e), &e);
-    assert_true(pl.has_provision);
-    assert_false(pl.has_launch);
+    assert_true(pl.has_hook[PLAN_PROVISION]);
+    assert_false(pl.has_hook[PLAN_LAUNCH]);
     assert_ok(plugin_call(&pl, PLAN_PROVISION, &ctx, &p, &e), &e);
     assert_string_equal(find_step(&p, PLAN_PACKAGE, "hello")->plugin, "older-size");
     plugin_free(&pl);
@@ -124,7 +124,7 @@ static void test_description(void **state)
     assert_string_equal(pl.version, "1.2");
     assert_string_equal(pl.summary, "does deeds");
     assert_int_equal(pl.kind, PLUGIN_AGENT);
-    assert_int_equal(pl.abi_minor, 2);
+    assert_int_equal(pl.abi_minor, 3);
     assert_int_equal(pl.noptions, 2);
     assert_string_equal(pl.options[0].default_value, "nothing");
     assert_true(pl.options[0].sensitive);
