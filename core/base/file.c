@@ -193,6 +193,32 @@ int file_mkdirs(const char *path, mode_t mode, struct err *e)
     }
 }
 
+int file_open_below(int dirfd, const char *path, bool make, struct err *e)
+{
+    auto_close int at = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+    auto_free char *copy = mem_strdup(path);
+    char *save = NULL;
+
+    for (char *name = strtok_r(copy, "/", &save); name && at >= 0;
+         name = strtok_r(NULL, "/", &save)) {
+        int next = make && mkdirat(at, name, 0700) < 0 && errno != EEXIST
+                       ? -1
+                       : openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int errnum = errno;
+
+        close(at);
+        at = next;
+        errno = errnum;
+    }
+    if (at < 0) {
+        int errnum = errno;
+
+        err_errno(e, errnum, "cannot open folder %s", path);
+        errno = errnum;
+    }
+    return steal_fd(&at);
+}
+
 static int remove_children(int fd, struct err *e)
 {
     DIR *dir = fdopendir(fd);

@@ -46,6 +46,10 @@ void file_read_tail(const char *path, size_t max, struct buf *out);
 /* Creates path and its missing parents with mode. */
 int file_mkdirs(const char *path, mode_t mode, struct err *e);
 
+/* Opens a folder below dirfd by a relative path; "" is dirfd itself.  No component may be a
+ * symlink. make: what is missing is created, 0700.  Returns a descriptor, or -1 with errno kept. */
+int file_open_below(int dirfd, const char *path, bool make, struct err *e);
+
 /* Removes name below dirfd with all that is in it; crosses no symlink.  Absent is success. */
 int file_remove_tree_at(int dirfd, const char *name, struct err *e);
 

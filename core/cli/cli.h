@@ -29,6 +29,7 @@ enum {
     OPT_REVOKE = 16,
     OPT_PROJECT = 32, /* --project alone */
     OPT_PRUNE = 64,
+    OPT_SESSIONS = 128, /* --all of sessions */
 };
 
 struct command {
@@ -61,6 +62,7 @@ int cmd_shell(struct cli *cli, struct err *e);
 int cmd_exec(struct cli *cli, struct err *e);
 int cmd_list(struct cli *cli, struct err *e);
 int cmd_stop(struct cli *cli, struct err *e);
+int cmd_sessions(struct cli *cli, struct err *e);
 int cmd_prune(struct cli *cli, struct err *e);
 int cmd_plan(struct cli *cli, struct err *e);
 int cmd_config(struct cli *cli, struct err *e);

@@ -59,6 +59,7 @@ static const struct option {
     {"--json", 0, NULL, OPT_JSON, ID_JSON, NULL, NULL, "print JSON"},
     {"--all", 0, NULL, OPT_ALL, ID_ALL, NULL, NULL, "every VM of this user"},
     {"--all", 0, NULL, OPT_PRUNE, ID_ALL, NULL, NULL, "all that no machine uses now"},
+    {"--all", 0, NULL, OPT_SESSIONS, ID_ALL, NULL, NULL, "those of every folder"},
     {"--older-than", 0, "DAYS", OPT_PRUNE, ID_OLDER_THAN, NULL, NULL,
      "what was not used for so long (default: 14)"},
     {"--dry-run", 'n', NULL, OPT_PRUNE, ID_DRY_RUN, NULL, NULL, "only tell what would be removed"},

@@ -81,6 +81,7 @@ static void add_step(struct buf *out, const struct plan_step *s)
         line = mem_printf("%s: %s%s%s", name, argv, *env ? ", with variables " : "", env);
         break;
     case PLAN_KEEP:
+    case PLAN_KEEP_FILE:
         line = mem_printf("%s outlives the VM", path);
         break;
     case PLAN_IMPORT:
@@ -149,7 +150,8 @@ static void add_session(struct buf *out, const struct plan_view *v, const char *
     buf_puts(out, "\nenvironment, by name:\n");
     add_environment(out, v);
     buf_puts(out, "\nfiles of the session:\n");
-    add_steps(out, &v->launch, 1u << PLAN_FILE | 1u << PLAN_IMPORT | 1u << PLAN_KEEP);
+    add_steps(out, &v->launch,
+              1u << PLAN_FILE | 1u << PLAN_IMPORT | 1u << PLAN_KEEP | 1u << PLAN_KEEP_FILE);
     buf_puts(out, "\nMCP servers:\n");
     add_steps(out, &v->launch, 1u << PLAN_OFFER_MCP);
     buf_puts(out, "\nstarts:\n");

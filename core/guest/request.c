@@ -8,6 +8,8 @@
 #include "channel/fields.h"
 #include "channel/proto.h"
 
+#define GUEST_KEPT "/run/agentvm/kept"
+
 enum {
     ENTROPY_BYTES = 64, /* twice the kernel's 256-bit generator key */
     MACHINE_ID_BYTES = 16,
@@ -91,17 +93,31 @@ static int put_boot_id(struct buf *body, struct err *e)
     return 0;
 }
 
-static void put_mount(struct buf *body, const struct guest_identity *id)
+static void put_mount(struct buf *body, const char *type, const char *source, const char *path,
+                      const char *user)
 {
     auto_buf struct buf mount = BUF_INIT;
 
-    if (!id->share_tag)
-        return;
-    field_put_str(&mount, TAG_MOUNT_TYPE, "9p");
-    field_put_str(&mount, TAG_MOUNT_SOURCE, id->share_tag);
-    field_put_str(&mount, TAG_PATH, id->share_path);
-    field_put_str(&mount, TAG_USER, id->user);
+    field_put_str(&mount, TAG_MOUNT_TYPE, type);
+    field_put_str(&mount, TAG_MOUNT_SOURCE, source);
+    field_put_str(&mount, TAG_PATH, path);
+    field_put_str(&mount, TAG_USER, user);
     field_put(body, TAG_MOUNT, mount.data, mount.len);
+}
+
+static void put_mounts(struct buf *body, const struct guest_identity *id)
+{
+    if (id->share_tag)
+        put_mount(body, "9p", id->share_tag, id->share_path, id->user);
+    if (!id->kept_tag)
+        return;
+    put_mount(body, "9p", id->kept_tag, GUEST_KEPT, id->user);
+    for (size_t i = 0; i < id->nkept; i++) {
+        const struct guest_keep *k = &id->kept[i];
+        auto_free char *source = mem_printf(GUEST_KEPT "/%s", k->source);
+
+        put_mount(body, k->file ? "link" : "bind", source, k->path, id->user);
+    }
 }
 
 int guest_personalize_body(struct buf *body, const struct guest_identity *id, bool resumed,
@@ -119,7 +135,7 @@ int guest_personalize_body(struct buf *body, const struct guest_identity *id, bo
     field_put_str(body, TAG_HOSTNAME, id->hostname);
     field_put_str(body, TAG_HOST_ALIAS, alias); /* after the host name, which writes the file */
     put_optional(body, TAG_TIMEZONE, zone);
-    put_mount(body, id);
+    put_mounts(body, id);
     return 0;
 }
 

@@ -20,12 +20,22 @@ struct guest_program {
 /* The name under which the guest reaches the host's loopback; see personalize. */
 #define GUEST_HOST_NAME "host.agentvm.internal"
 
+/* A folder or file of the second share that takes the place of one in the user's home. */
+struct guest_keep {
+    char *source; /* relative to the share */
+    char *path;   /* starting with "~/" */
+    bool file;
+};
+
 /* What makes a clone itself. */
 struct guest_identity {
     const char *hostname;
-    const char *user;         /* guest user that owns what is made for the share's mount point */
-    const char *share_tag;    /* 9p mount tag, or NULL without a share */
-    const char *share_path;   /* where the guest mounts it */
+    const char *user;       /* guest user that owns what is made for the share's mount point */
+    const char *share_tag;  /* 9p mount tag, or NULL without a share */
+    const char *share_path; /* where the guest mounts it */
+    const char *kept_tag;   /* of the second share, mounted where items say so; NULL: none */
+    const struct guest_keep *kept;
+    size_t nkept;
     const char *host_address; /* where the guest reaches the host, for GUEST_HOST_NAME */
 };
 

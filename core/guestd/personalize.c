@@ -156,8 +156,48 @@ static int mount_9p(struct server *srv, const struct mount_request *m, struct er
     return 0;
 }
 
+/* What lies at a path of the share takes the place of a folder in the user's home. */
+static int mount_bind(struct server *srv, const struct mount_request *m, struct err *e)
+{
+    auto_user struct user u = {0};
+    auto_free char *path = NULL;
+
+    if (user_find(m->user, &u, e) < 0)
+        return -1;
+    path = user_path(&u, m->path);
+    if (user_make_parents(&u, path, e) < 0)
+        return -1;
+    if (mkdir(path, 0700) == 0 ? chown(path, u.uid, u.gid) < 0 : errno != EEXIST)
+        return err_errno(e, errno, "cannot create folder %s", path);
+    if (mount(m->source, path, NULL, MS_BIND, NULL) < 0)
+        return err_errno(e, errno, "cannot bind %s to %s", m->source, path);
+    strv_push(&srv->mounts, path);
+    return 0;
+}
+
+static int make_link(struct server *srv, const struct mount_request *m, struct err *e)
+{
+    auto_user struct user u = {0};
+    auto_free char *path = NULL;
+
+    (void)srv;
+    if (user_find(m->user, &u, e) < 0)
+        return -1;
+    path = user_path(&u, m->path);
+    if (user_make_parents(&u, path, e) < 0)
+        return -1;
+    unlink(path);
+    if (symlink(m->source, path) < 0 || lchown(path, u.uid, u.gid) < 0)
+        return err_errno(e, errno, "cannot link %s to %s", path, m->source);
+    return 0;
+}
+
 static int add_mount(struct server *srv, const struct field *body, struct err *e)
 {
+    static const struct {
+        const char *type;
+        int (*add)(struct server *srv, const struct mount_request *m, struct err *e);
+    } types[] = {{"9p", mount_9p}, {"bind", mount_bind}, {"link", make_link}};
     __attribute__((cleanup(mount_request_free))) struct mount_request m = {0};
     struct field_reader r = field_reader(body->data, body->len);
     struct field f;
@@ -173,9 +213,10 @@ static int add_mount(struct server *srv, const struct field *body, struct err *e
     }
     if (!m.type || !m.source || !m.path || !m.user)
         return err_set(e, "malformed mount request");
-    if (strcmp(m.type, "9p") != 0)
-        return err_set(e, "unknown type of mount: %s", m.type);
-    return mount_9p(srv, &m, e);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (strcmp(m.type, types[i].type) == 0)
+            return types[i].add(srv, &m, e);
+    return err_set(e, "unknown type of mount: %s", m.type);
 }
 
 /* Size of a block device in bytes, from sysfs: it needs no device node. */

@@ -49,6 +49,18 @@ cJSON *json_text(const char *s)
     return o;
 }
 
+char *json_text_take(const cJSON *item)
+{
+    const char *encoded = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "base64"));
+    auto_buf struct buf bytes = BUF_INIT;
+
+    if (cJSON_IsString(item))
+        return mem_strdup(item->valuestring);
+    if (!encoded || base64_decode(encoded, &bytes) < 0)
+        return NULL;
+    return buf_steal(&bytes);
+}
+
 cJSON *json_texts(const struct strv *sv)
 {
     cJSON *list = cJSON_CreateArray();

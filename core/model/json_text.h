@@ -13,6 +13,8 @@
 bool json_is_text(const char *data, size_t len);
 /* A string, or {"base64": "..."} where s is no text. */
 cJSON *json_text(const char *s);
+/* The text that json_text made; NULL if item is none.  The caller frees it. */
+char *json_text_take(const cJSON *item);
 /* A list of them. */
 cJSON *json_texts(const struct strv *sv);
 

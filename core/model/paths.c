@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/show.h"
@@ -155,10 +156,11 @@ static int make_data(struct paths *p, struct err *e)
     p->layers = mem_printf("%s/layers", p->data);
     p->vms = mem_printf("%s/vms", p->data);
     p->trust = mem_printf("%s/trust", p->data);
+    p->sessions = mem_printf("%s/sessions", p->data);
     p->logs = mem_printf("%s/logs", p->data);
     if (make_folder(&place_data, p->data, e) < 0 || make_folder(&place_data, p->layers, e) < 0 ||
         make_folder(&place_data, p->vms, e) < 0 || make_folder(&place_data, p->trust, e) < 0 ||
-        make_folder(&place_data, p->logs, e) < 0)
+        make_folder(&place_data, p->sessions, e) < 0 || make_folder(&place_data, p->logs, e) < 0)
         return -1;
     return 0;
 }
@@ -261,9 +263,9 @@ int paths_init(struct paths *p, struct err *e)
 
 void paths_free(struct paths *p)
 {
-    char *const members[] = {p->home,  p->data,         p->layers,         p->vms,
-                             p->trust, p->logs,         p->cache,          p->config,
-                             p->run,   p->plugins_user, p->plugins_system, p->guestd};
+    char *const members[] = {p->home,         p->data,           p->layers, p->vms,    p->trust,
+                             p->sessions,     p->logs,           p->cache,  p->config, p->run,
+                             p->plugins_user, p->plugins_system, p->guestd};
 
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
         free(members[i]);
@@ -273,6 +275,14 @@ void paths_free(struct paths *p)
 char *paths_vm(const struct paths *p, const char *id, const char *name)
 {
     return mem_printf("%s/%s/%s", p->run, id, name);
+}
+
+char *paths_sessions(const struct paths *p, const char *project, const char *agent)
+{
+    char key[DIGEST_HEX + 1];
+
+    digest_bytes(project, strlen(project), key);
+    return mem_printf("%s/%s/%s", p->sessions, key, agent);
 }
 
 char *paths_vm_disk(const struct paths *p, const char *id, const char *name)

@@ -5,6 +5,7 @@
  *     layers/tmp.XXXXXX/   layers being made; swept when nobody holds their lock
  *     vms/<id>/            what a running VM keeps on disk rather than in run
  *     trust/<sha256 of a project path>   what the user approved there
+ *     sessions/<sha256 of a project path>/<agent>/   what of its agent outlives the VMs
  *     logs/                logs of provisioning and of VMs' consoles
  *   cache    $XDG_CACHE_HOME/agentvm     (~/.cache/agentvm): the accelerator probe's result, QEMU's
  *            version, initial RAM disks
@@ -29,6 +30,7 @@ struct paths {
     char *layers;
     char *vms;
     char *trust;
+    char *sessions;
     char *logs;
     char *cache;
     char *config;
@@ -53,9 +55,12 @@ void paths_free(struct paths *p);
 #define PATHS_VM_LOCK "lock" /* below run/<id> */
 #define PATHS_VM_SOCK "sock"
 #define PATHS_VM_INFO "info.json"
-#define PATHS_VM_OVERLAY "overlay.qcow2" /* below data/vms/<id> */
-#define PATHS_TRUST_LOCK "lock"          /* below trust */
-#define PATHS_ACCEL "accel.json"         /* below cache */
+#define PATHS_VM_EMPTY "empty"
+#define PATHS_VM_OVERLAY "overlay.qcow2"  /* below data/vms/<id> */
+#define PATHS_TRUST_LOCK "lock"           /* below trust */
+#define PATHS_SESSIONS_STORE "store.json" /* below sessions/<sha256>/<agent> */
+#define PATHS_SESSIONS_FILES "kept.d"
+#define PATHS_ACCEL "accel.json" /* below cache */
 #define PATHS_ACCEL_LOCK "accel.lock"
 #define PATHS_ACCEL_CONSOLE "accel.console"
 #define PATHS_ACCEL_LOG "accel.log"
@@ -68,6 +73,8 @@ void paths_free(struct paths *p);
  * hex digits: the length of a socket's path was checked with that. */
 char *paths_vm(const struct paths *p, const char *id, const char *name);
 char *paths_vm_disk(const struct paths *p, const char *id, const char *name);
+/* The store of what of the agent outlives the VMs of a project; the caller frees it. */
+char *paths_sessions(const struct paths *p, const char *project, const char *agent);
 
 /* Canonical path of the project folder that `folder` names (NULL: the working directory); the
  * caller frees it.  Refuses, with the reason and what to do: what is not a folder, "/", /tmp as a

@@ -30,6 +30,7 @@ static const struct plan_shape shapes[PLAN_OPS] = {
     [PLAN_EXEC] = {"exec", PLAN_HAS_ARGV, IN_LAUNCH | IN_LOGIN},
     [PLAN_WARM] = {"warm", PLAN_HAS_ARGV, IN_PROVISION},
     [PLAN_KEEP] = {"keep", PLAN_HAS_NAME | PLAN_HAS_PATH, IN_LAUNCH, .key = "transcripts"},
+    [PLAN_KEEP_FILE] = {"keep_file", PLAN_HAS_PATH, IN_LAUNCH},
     [PLAN_IMPORT] = {"import", PLAN_HAS_NAME | PLAN_HAS_PATH, IN_LAUNCH, .key = "source"},
     [PLAN_ACCOUNT] = {"account", PLAN_HAS_NAME | PLAN_HAS_DATA, IN_AUTH, .key = "name",
                       .data = "billing"},
@@ -83,20 +84,35 @@ size_t plan_count(const struct plan *p, enum plan_op op)
     return n;
 }
 
+static void free_step(struct plan_step *s)
+{
+    free(s->plugin);
+    free(s->name);
+    free(s->path);
+    if (s->data.data && plan_shape(s->op)->secret)
+        explicit_bzero(s->data.data, s->data.len);
+    buf_free(&s->data);
+    strv_free(&s->argv);
+    strv_free(&s->env);
+}
+
+void plan_drop(struct plan *p, enum plan_op op)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->steps[i].op == op)
+            free_step(&p->steps[i]);
+        else
+            p->steps[left++] = p->steps[i];
+    }
+    p->n = left;
+}
+
 void plan_free(struct plan *p)
 {
-    for (size_t i = 0; i < p->n; i++) {
-        struct plan_step *s = &p->steps[i];
-
-        free(s->plugin);
-        free(s->name);
-        free(s->path);
-        if (s->data.data && plan_shape(s->op)->secret)
-            explicit_bzero(s->data.data, s->data.len);
-        buf_free(&s->data);
-        strv_free(&s->argv);
-        strv_free(&s->env);
-    }
+    for (size_t i = 0; i < p->n; i++)
+        free_step(&p->steps[i]);
     free(p->steps);
     *p = PLAN_INIT;
 }

@@ -25,6 +25,7 @@ enum plan_op {
     PLAN_EXEC,        /* argv: what launch starts; exactly one, last */
     PLAN_WARM,        /* argv: a command run before the booted VM is saved */
     PLAN_KEEP,        /* path: a guest folder that outlives the VM; name: pattern of transcripts */
+    PLAN_KEEP_FILE,   /* path: a guest file that outlives the VM */
     PLAN_IMPORT,      /* name: below the host's home, path: where its copy goes in the guest */
     PLAN_ACCOUNT,     /* name: a credential the host has, value: what it bills; the first is used */
     PLAN_ASK,         /* name: what the user is asked for at a login */
@@ -38,7 +39,7 @@ enum plan_user {
 
 /* Which hook made the plan; each may use some operations only:
  *   provision: package file run warm; auth: env secret_env secret_file account;
- *   launch: env file import keep exec (agents), env file import offer_mcp (tools);
+ *   launch: env file import keep keep_file exec (agents), env file import offer_mcp (tools);
  *   login: env file ask exec. */
 enum plan_phase {
     PLAN_PROVISION,
@@ -81,6 +82,8 @@ struct plan_step *plan_add(struct plan *p, enum plan_op op, const char *plugin);
 /* Moves all steps of from to the end of to. */
 void plan_append(struct plan *to, struct plan *from);
 void plan_free(struct plan *p);
+/* Removes the steps that have that operation. */
+void plan_drop(struct plan *p, enum plan_op op);
 /* How many of its steps have that operation. */
 size_t plan_count(const struct plan *p, enum plan_op op);
 

@@ -189,14 +189,19 @@ static int check_data(const struct plan_step *s, struct err *e)
     return 0;
 }
 
+/* Those whose path only makes sense in the guest user's home. */
+static bool is_home_step(enum plan_op op)
+{
+    return op == PLAN_KEEP || op == PLAN_KEEP_FILE || op == PLAN_IMPORT;
+}
+
 int plan_check_step(const struct plan_step *s, struct err *e)
 {
     unsigned fields = plan_shape(s->op)->fields;
 
     if (fields & PLAN_HAS_NAME && check_name(s, e) < 0)
         return -1;
-    if (fields & PLAN_HAS_PATH &&
-        check_path(s->path, s->op == PLAN_KEEP || s->op == PLAN_IMPORT, e) < 0)
+    if (fields & PLAN_HAS_PATH && check_path(s->path, is_home_step(s->op), e) < 0)
         return -1;
     if (fields & PLAN_HAS_MODE && s->mode & ~(mode_t)0777)
         return err_set(e, "mode %04o has other bits than 0777", (unsigned)s->mode);

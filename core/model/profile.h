@@ -63,6 +63,7 @@ struct profile_note {
 
 struct profile {
     char *agent;                     /* [agent] name */
+    char *sessions;                  /* [agent] sessions: "keep" or "discard" */
     char *backend;                   /* [vm] backend: "qemu" */
     unsigned cpus;                   /* [vm] cpus; 1 to 64 */
     uint64_t memory;                 /* [vm] memory, bytes; 512M to 1T */

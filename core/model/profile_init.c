@@ -13,6 +13,7 @@ void profile_defaults(struct profile *p)
 
     *p = (struct profile){
         .agent = mem_strdup("claude"),
+        .sessions = mem_strdup("keep"),
         .backend = mem_strdup("qemu"),
         .cpus = cpus < 1   ? 1
                 : cpus > 4 ? 4
@@ -28,6 +29,7 @@ void profile_defaults(struct profile *p)
 void profile_free(struct profile *p)
 {
     free(p->agent);
+    free(p->sessions);
     free(p->backend);
     strv_free(&p->packages);
     strv_free(&p->base_packages);

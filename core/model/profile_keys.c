@@ -106,6 +106,19 @@ static int set_backend(struct profile *p, const struct profile_key *k,
     return 0;
 }
 
+static int set_sessions(struct profile *p, const struct profile_key *k,
+                        const struct profile_entry *entry, bool *narrower, struct err *e)
+{
+    char **at = profile_member(p, k);
+
+    if (strcmp(entry->value, "keep") != 0 && strcmp(entry->value, "discard") != 0)
+        return profile_refuse(entry, entry->value, "is neither 'keep' nor 'discard'", e);
+    *narrower = strcmp(entry->value, "discard") == 0 || strcmp(entry->value, *at) == 0;
+    free(*at);
+    *at = mem_strdup(entry->value);
+    return 0;
+}
+
 /* Splits the value into distinct names; commas separate too. */
 static int parse_names(const struct profile_entry *entry, bool (*test)(const char *),
                        const char *what, struct strv *out, struct err *e)
@@ -188,6 +201,9 @@ static const struct profile_key keys[] = {
      .help = "the agent plugin to run; agentvm plugin list names them", .example = "codex"},
     {"agent", "tools", PROFILE_LIST, AT(tools), set_tools, NARROWS, .does = "loads tools",
      .help = "tool plugins to load", .example = "chrome-mcp"},
+    {"agent", "sessions", PROFILE_TEXT, AT(sessions), set_sessions, NARROWS,
+     .does = "lets the agent's sessions outlive the VM:",
+     .help = "whether the agent's sessions outlive the VM: keep or discard", .example = "discard"},
     {"vm", "backend", PROFILE_TEXT, AT(backend), set_backend, .does = "runs the VM with",
      .help = "what runs the VM", .example = "qemu"},
     {"vm", "cpus", PROFILE_NUMBER, AT(cpus), set_number, 1, 64, NARROWS,

@@ -250,6 +250,16 @@ static int service_keep(struct agentvm_host *services, const char *path, const c
     return finish(services, s);
 }
 
+static int service_keep_file(struct agentvm_host *services, const char *path)
+{
+    struct plan_step *s = begin_kind(services, PLAN_KEEP_FILE, PLUGIN_AGENT, HOST_LAUNCH);
+
+    if (!s)
+        return -1;
+    s->path = mem_strdup(path);
+    return finish(services, s);
+}
+
 static int service_import(struct agentvm_host *services, const char *source, const char *path)
 {
     struct plan_step *s = begin(services, PLAN_IMPORT, HOST_LAUNCH);
@@ -295,6 +305,7 @@ void host_init(struct host *h, const struct plugin *pl, enum plan_phase phase,
         .exec = service_exec,
         .warm = service_warm,
         .keep = service_keep,
+        .keep_file = service_keep_file,
         .import = service_import,
         .account = service_account,
         .ask = service_ask,

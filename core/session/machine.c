@@ -113,11 +113,15 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
                    .memory = p->memory,
                    .accel = t->accel,
                    .share = project ? project : out->share,
+                   .kept = project ? s->kept.dir : NULL,
                    .cache = s->paths.cache},
         .identity = {.hostname = out->hostname,
                      .user = s->user.name,
                      .share_tag = project || out->share ? VM_SHARE_TAG : NULL,
                      .share_path = project ? project : out->share_path,
+                     .kept_tag = project && s->kept.dir ? VM_KEPT_TAG : NULL,
+                     .kept = s->kept.items,
+                     .nkept = s->kept.n,
                      .host_address = HOST_ADDRESS},
         .boot_timeout = p->boot_timeout * factor,
         .disk_size = p->disk,
@@ -149,6 +153,8 @@ static void show_argv(struct session *s, const struct vm_order *order)
     struct vm_config config = order->config;
 
     config.id = "ID";
+    if (config.share && !config.kept)
+        config.kept = "EMPTY";
     config.console = config.stderr_log = "LOG";
     config.disks[config.ndisks++] = (struct vm_disk){"OVERLAY", "qcow2"};
     if (log_get_level() < LOG_VERBOSE || s->driver->describe(&config, &argv, NULL) < 0)

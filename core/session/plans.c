@@ -86,6 +86,10 @@ int session_plan(struct session *s, enum plan_phase phase, struct plan *out, str
     ctx.offers = out;
     if (plugin_call(&s->agent, phase, &ctx, &agent, e) < 0)
         return -1;
+    if (strcmp(s->profile.sessions, "discard") == 0) {
+        plan_drop(&agent, PLAN_KEEP);
+        plan_drop(&agent, PLAN_KEEP_FILE);
+    }
     plan_append(out, &agent);
     return 0;
 }

@@ -200,7 +200,8 @@ int session_run(struct session *s, struct err *e)
         return -1;
     /* Before anything slow: a missing credential is told at once. */
     if (session_plan(s, PLAN_AUTH, &l.auth, e) < 0 ||
-        session_plan(s, PLAN_LAUNCH, &l.launch, e) < 0)
+        session_plan(s, PLAN_LAUNCH, &l.launch, e) < 0 ||
+        kept_prepare(&s->paths, s->project, s->agent.name, &l.launch, &s->kept, e) < 0)
         return -1;
     return in_new_vm(s, agent_body, &l, e);
 }

@@ -100,6 +100,7 @@ void session_free(struct session *s)
 {
     tty_restore(&s->tty);
     client_free(s->link);
+    kept_free(&s->kept);
     for (size_t i = 0; i < s->ntools; i++)
         plugin_free(&s->tools[i]);
     free(s->tools);

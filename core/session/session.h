@@ -16,6 +16,7 @@
 #include "proc/task.h"
 #include "proc/tty.h"
 #include "session/client.h"
+#include "session/kept.h"
 #include "session/stage.h"
 #include "vm/vm.h"
 
@@ -54,6 +55,7 @@ struct session {
     char *project; /* canonical path */
     struct trust_file project_ini, project_runtime;
     struct profile profile;
+    struct kept kept; /* what of the agent outlives the VM */
     struct plugin agent;
     struct plugin *tools; /* ntools of them */
     size_t ntools;

@@ -29,7 +29,7 @@ struct supervisor {
     const struct vm_order *order;
     char id[9];
     struct vm_config config;
-    char *overlay, *console, *stderr_log, *sock_path;
+    char *overlay, *console, *stderr_log, *sock_path, *empty;
     struct loop *loop;
     struct loop_timer *deadline;
     struct loop_timer *lost; /* guestd closed its port: is the engine ending? */

@@ -328,7 +328,8 @@ static int qemu_fingerprint(const struct vm_config *c, struct digest *d, struct 
     struct vm_config common = *c;
 
     common.id = common.console = common.ram = "-";
-    common.share = c->share ? "-" : NULL;
+    common.share = common.kept = c->share ? "-" : NULL;
+    common.kept_readonly = false;
     common.state = NULL;
     if (common.ndisks > 0)
         common.disks[common.ndisks - 1].path = "-";

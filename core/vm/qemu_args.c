@@ -260,20 +260,26 @@ static void push_console(struct strv *argv, const struct vm_config *c)
 
 /* security_model=none: QEMU makes files as the user it runs as, with exactly the guest's modes (it
  * sets them after creating the file, so the umask does not matter). */
-static void push_share(struct strv *argv, const struct vm_config *c)
+static void push_share(struct strv *argv, const char *id, const char *tag, const char *folder,
+                       bool readonly)
 {
-    auto_free char *path = NULL;
-    cJSON *device;
+    auto_free char *path = escape(folder);
+    cJSON *device = object("driver", "virtio-9p-pci", id);
 
+    strv_push(argv, "-fsdev");
+    strv_pushf(argv, "local,id=%s,security_model=none,multidevs=remap,readonly=%s,path=%s", id,
+               readonly ? "on" : "off", path);
+    cJSON_AddStringToObject(device, "fsdev", id);
+    cJSON_AddStringToObject(device, "mount_tag", tag);
+    push_json(argv, "-device", device);
+}
+
+static void push_shares(struct strv *argv, const struct vm_config *c)
+{
     if (!c->share)
         return;
-    path = escape(c->share);
-    strv_push(argv, "-fsdev");
-    strv_pushf(argv, "local,id=share,security_model=none,multidevs=remap,path=%s", path);
-    device = object("driver", "virtio-9p-pci", "share");
-    cJSON_AddStringToObject(device, "fsdev", "share");
-    cJSON_AddStringToObject(device, "mount_tag", VM_SHARE_TAG);
-    push_json(argv, "-device", device);
+    push_share(argv, "share", VM_SHARE_TAG, c->share, false);
+    push_share(argv, "kept", VM_KEPT_TAG, c->kept, c->kept_readonly);
 }
 
 static void push_entropy(struct strv *argv)
@@ -296,6 +302,8 @@ static int check_config(const struct vm_config *c, struct err *e)
     if (c->cpus == 0 || c->memory < MEMORY_UNIT)
         return err_set(e, "a QEMU machine needs at least one CPU and %d MiB of memory",
                        MEMORY_UNIT >> 20);
+    if (c->share && !c->kept)
+        return err_set(e, "a QEMU machine with a share needs a second one");
     if (c->ndisks > VM_DISKS_MAX)
         return err_set(e, "%zu disks in a chain; at most %d are possible", c->ndisks, VM_DISKS_MAX);
     for (size_t i = 0; i < c->ndisks; i++) {
@@ -321,7 +329,7 @@ int qemu_args(const struct vm_config *c, const struct qemu_info *q, struct strv 
     push_console(argv, c);
     push_disks(argv, c);
     push_network(argv);
-    push_share(argv, c);
+    push_shares(argv, c);
     push_entropy(argv);
     return 0;
 }

@@ -37,7 +37,11 @@ struct vm_config {
     unsigned cpus;
     uint64_t memory; /* bytes */
     enum vm_accel accel;
-    const char *share;      /* host folder attached as 9p with mount tag VM_SHARE_TAG, or NULL */
+    const char *share; /* host folder attached as 9p with mount tag VM_SHARE_TAG, or NULL */
+    /* A second one, with tag VM_KEPT_TAG; NULL only where share is.  kept_readonly: the guest
+     * cannot write to it. */
+    const char *kept;
+    bool kept_readonly;
     const char *console;    /* file that the serial console is logged to */
     const char *stderr_log; /* file that the engine's own messages go to */
     const char *cache;      /* folder where facts about the engine are remembered, or NULL */
@@ -50,6 +54,7 @@ struct vm_config {
 };
 
 #define VM_SHARE_TAG "project"
+#define VM_KEPT_TAG "kept"
 #define VM_CHANNEL_PORT "org.agentvm.0" /* name of the virtio-serial port */
 
 struct vm;

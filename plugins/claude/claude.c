@@ -123,6 +123,14 @@ static void set_environment(struct agentvm_host *h)
         agentvm_env(h, names[i], "1");
 }
 
+/* Transcripts (for --continue and --resume) and the history of prompts.  Not the whole ~/.claude: a
+ * login would lie there. */
+static void keep_sessions(struct agentvm_host *h)
+{
+    agentvm_keep(h, "~/.claude/projects", "[0-9a-f]*-*-*-*-*.jsonl");
+    agentvm_keep_file(h, "~/.claude/history.jsonl");
+}
+
 /* What the profile asks for. */
 static int add_options(struct agentvm_host *h, struct agentvm_list *argv)
 {
@@ -150,6 +158,7 @@ static int launch(struct agentvm_host *h)
     struct agentvm_list argv = {0};
 
     set_environment(h);
+    keep_sessions(h);
     agentvm_list_add(&argv, "claude");
     if (mcp) {
         agentvm_env(h, "ENABLE_TOOL_SEARCH", "false"); /* tools are in the first request */

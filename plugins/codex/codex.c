@@ -133,6 +133,8 @@ static int launch(struct agentvm_host *h)
     agentvm_list_add_words(&said, agentvm_option(h, "arguments"));
     agentvm_list_add_all(&said, agentvm_args(h));
     build_argv(&said, &argv);
+    agentvm_keep(h, "~/.codex/sessions", "rollout-*.jsonl"); /* for resume */
+    agentvm_keep_file(h, "~/.codex/history.jsonl");
     return agentvm_exec(h, argv.v);
 }
 

@@ -116,6 +116,7 @@ struct agentvm_host {
     int (*warm)(struct agentvm_host *h, const char *const *argv); /* 0.2 */
     /* 0.3 */
     int (*keep)(struct agentvm_host *h, const char *path, const char *transcripts);
+    int (*keep_file)(struct agentvm_host *h, const char *path);
     int (*import)(struct agentvm_host *h, const char *source, const char *path);
     int (*account)(struct agentvm_host *h, const char *name, const char *billing);
     int (*ask)(struct agentvm_host *h, const char *what);
@@ -287,6 +288,13 @@ static inline int agentvm_offer_mcp(struct agentvm_host *h, const char *name,
 static inline int agentvm_keep(struct agentvm_host *h, const char *path, const char *transcripts)
 {
     return h->keep(h, path, transcripts);
+}
+
+/* Agents: the same for one file.  The guest has a symlink in its place, so the agent must write
+ * into the file rather than replace it; at first it is empty.  Since 0.3. */
+static inline int agentvm_keep_file(struct agentvm_host *h, const char *path)
+{
+    return h->keep_file(h, path);
 }
 
 /* Copies a file or a folder with all that is in it into the guest at start: source is below the

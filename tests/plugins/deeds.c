@@ -220,7 +220,8 @@ static int launch(struct agentvm_host *h)
     if (strcmp(wanted, "import-up") == 0)
         return agentvm_import(h, "../a", "~/a");
     agentvm_keep(h, "~/sessions", "*.jsonl");
-    agentvm_keep(h, "~/history", NULL);
+    agentvm_keep(h, "~/notes", NULL);
+    agentvm_keep_file(h, "~/history");
     agentvm_import(h, ".rc/skills", "~/.rc/skills");
     agentvm_exec(h, argv);
     return strcmp(wanted, "two-execs") == 0 ? agentvm_exec(h, argv) : 0;

@@ -28,6 +28,7 @@ class Stub(BaseHTTPRequestHandler):
     timeout = 60
     credentials = ()  # names of the headers that the log shows
     settings = None
+    body = None  # of a POST
 
     def log_message(self, *_):
         pass  # stderr belongs to whoever runs us
@@ -37,6 +38,8 @@ class Stub(BaseHTTPRequestHandler):
             return
         headers = {k: self.headers[k] for k in self.credentials if self.headers.get(k)}
         line = {"method": self.command, "path": self.path, "headers": headers, **more}
+        if self.settings.bodies:
+            line["body"] = self.body
         with self.settings.lock:
             self.settings.log_file.write(json.dumps(line) + "\n")
             self.settings.log_file.flush()
@@ -94,6 +97,7 @@ class Stub(BaseHTTPRequestHandler):
         except ValueError:
             self.refuse(400, "invalid_request_error", "not a JSON object of known length")
             return
+        self.body = body
         if self.authorized():
             self.post(self.path.split("?")[0], body)
         else:
@@ -134,6 +138,7 @@ def make_parser(description, say):
     parser.add_argument("--say", metavar="TEXT", default=say, help="text of the last turn")
     parser.add_argument("--key", metavar="VALUE", help="the only credential accepted")
     parser.add_argument("--log", metavar="FILE")
+    parser.add_argument("--bodies", action="store_true", help="log what was asked, too")
     return parser, tools
 
 

@@ -20,6 +20,12 @@
 
 enum { TEST_DEADLINE_MS = 20000 };
 
+static inline void assert_ok(int rc, struct err *e)
+{
+    if (rc != 0)
+        fail_msg("%s", err_msg(e));
+}
+
 /* Steps the loop until condition holds. */
 #define WAIT_FOR(loop, condition)                                 \
     do {                                                          \

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "helpers.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -95,12 +97,6 @@ static inline void assert_message(struct err *e, const char *why)
         if ((unsigned char)*p < ' ')
             fail_msg("\"%s\" contains a control character", err_msg(e));
     err_clear(e);
-}
-
-static inline void assert_ok(int rc, struct err *e)
-{
-    if (rc != 0)
-        fail_msg("%s", err_msg(e));
 }
 
 /* What the plan says of an operation and name; fails if there is none. */

@@ -196,7 +196,9 @@ static void test_launch(void **state)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         assert_string_equal(find_step(&c.plan, PLAN_ENV, names[i])->data.data, "1");
     assert_argv(find_step(&c.plan, PLAN_EXEC, NULL), argv);
-    assert_int_equal(c.plan.n, ARRAY_LEN(names) + 1);
+    assert_non_null(find_step(&c.plan, PLAN_KEEP, "~/.claude/projects"));
+    assert_non_null(find_step(&c.plan, PLAN_KEEP_FILE, "~/.claude/history.jsonl"));
+    assert_int_equal(c.plan.n, ARRAY_LEN(names) + 3);
 }
 
 static void test_offers(void **state)

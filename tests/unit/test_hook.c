@@ -269,7 +269,8 @@ static void test_launch(void **state)
     assert_string_equal(value_of(&p, PLAN_ENV, "SERVER"), "\"hi\"\n");
     assert_string_equal(find_step(&p, PLAN_EXEC, NULL)->argv.v[1], "-p");
     assert_string_equal(find_step(&p, PLAN_KEEP, "~/sessions")->name, "*.jsonl");
-    assert_string_equal(find_step(&p, PLAN_KEEP, "~/history")->name, "");
+    assert_string_equal(find_step(&p, PLAN_KEEP, "~/notes")->name, "");
+    find_step(&p, PLAN_KEEP_FILE, "~/history");
     assert_string_equal(find_step(&p, PLAN_IMPORT, "~/.rc/skills")->name, ".rc/skills");
 }
 

@@ -157,7 +157,7 @@ static void test_unknown(void **state)
     assert_refused("[image]\ncpus = 2\n",
                    "agent.ini:2: unknown key 'cpus' in [image]; it belongs in [vm]");
     assert_refused("[agent]\nxyzzy = 2\n",
-                   "agent.ini:2: unknown key 'xyzzy' in [agent]; there are name, tools");
+                   "agent.ini:2: unknown key 'xyzzy' in [agent]; there are name, tools, sessions");
     assert_refused("[vmm]\ncpus = 2\n", "agent.ini:1: unknown section [vmm]; did you mean [vm]?");
     assert_refused("[network]\n",
                    "agent.ini:1: unknown section [network]; there are [agent], [vm], "
@@ -319,6 +319,8 @@ static void test_project(void **state)
     assert_widens("[vm]\ncpus = 4\nmemory = 2G\ndisk = 10G\nboot-timeout = 60\n", "");
     assert_widens("[agent]\ntools = b\n", "");
     assert_widens("[agent]\ntools =\n", "");
+    assert_widens("[agent]\nsessions = discard\n", "");
+    assert_widens("[agent]\nsessions = keep\n", "");
     assert_widens("[vm]\ncpus = 5\n", "raises cpus from 4 to 5");
     assert_widens("[vm]\nmemory = 5G\n", "raises memory from 4G to 5G");
     assert_widens("[vm]\ndisk = 21G\n", "raises disk from 20G to 21G");
@@ -382,6 +384,7 @@ static void test_describe(void **state)
     text = profile_describe(&profile);
     assert_string_equal(text, "agent.name = claude  (built-in)\n"
                               "agent.tools =   (built-in)\n"
+                              "agent.sessions = keep  (built-in)\n"
                               "vm.backend = qemu  (built-in)\n"
                               "vm.cpus = 1  (project agent.ini:2)\n"
                               "vm.memory = 1536M  (user agent.ini:2)\n"

@@ -29,6 +29,7 @@ static struct vm_config plain(void)
         .memory = UINT64_C(2) << 30,
         .accel = VM_ACCEL_TCG,
         .share = "/home/u/project",
+        .kept = "/sessions/1/claude/kept.d",
         .console = "/logs/console",
         .stderr_log = "/logs/qemu",
     };
@@ -109,7 +110,7 @@ static void test_weird_names(void **state)
     struct vm_config c = plain();
 
     (void)state;
-    c.share = c.console = c.kernel = c.initrd = WEIRD;
+    c.share = c.kept = c.console = c.kernel = c.initrd = WEIRD;
     c.disks[0].path = c.disks[2].path = WEIRD;
     c.id = "1,2";
     check_golden("qemu_args_weird.txt", &c, &debian12);
