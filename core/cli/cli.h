@@ -64,6 +64,7 @@ int cmd_stop(struct cli *cli, struct err *e);
 int cmd_prune(struct cli *cli, struct err *e);
 int cmd_plan(struct cli *cli, struct err *e);
 int cmd_config(struct cli *cli, struct err *e);
+int cmd_doctor(struct cli *cli, struct err *e);
 int cmd_init(struct cli *cli, struct err *e);
 int cmd_plugin(struct cli *cli, struct err *e);
 int cmd_trust(struct cli *cli, struct err *e);

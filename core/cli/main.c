@@ -27,6 +27,8 @@ const struct command commands[] = {
     {"config", "[OPTIONS] [--json] | check [--json] FILE",
      "show every setting and who made it, or check a file", OPT_SESSION | OPT_JSON, true,
      cmd_config},
+    {"doctor", "[OPTIONS] [--json]", "check this host, and say how to mend what is wrong",
+     OPT_SESSION | OPT_JSON, false, cmd_doctor},
     {"init", "[--project DIR]", "write an agent.ini for this folder, explained and empty",
      OPT_PROJECT, false, cmd_init},
     {"plugin", "list | info NAME|FILE | check FILE | new NAME [DIR]",

@@ -22,6 +22,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "model/finding.h"
 
 struct paths {
     char *home; /* $HOME where that is a folder of the user's, else as the password database says */
@@ -42,6 +43,9 @@ struct paths {
 /* Resolves and creates the folders.  Fails naming the folder and what to do (not writable, owned
  * by somebody else, a socket path that would be too long). */
 int paths_init(struct paths *p, struct err *e);
+/* The same for `agentvm doctor`: goes on after a failure, so that all are found.  Members are NULL
+ * only where the home folder is not known; a folder that is named may not be usable. */
+void paths_examine(struct paths *p, struct findings *f);
 void paths_free(struct paths *p);
 
 /* Names inside the folders above. */
