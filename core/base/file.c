@@ -85,7 +85,7 @@ int file_read_private_at(int dirfd, const char *name, size_t max, struct buf *ou
 
 void file_read_tail(const char *path, size_t max, struct buf *out)
 {
-    auto_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    auto_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
     struct stat st;
     ssize_t n;
 

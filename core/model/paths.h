@@ -6,6 +6,7 @@
  *     vms/<id>/            what a running VM keeps on disk rather than in run
  *     trust/<sha256 of a project path>   what the user approved there
  *     logs/                logs of provisioning and of VMs' consoles
+ *     runs.jsonl           records of runs, and runs.1.jsonl the older ones
  *   cache    $XDG_CACHE_HOME/agentvm     (~/.cache/agentvm): the accelerator probe's result, QEMU's
  *            version, initial RAM disks
  *   config   $XDG_CONFIG_HOME/agentvm    (~/.config/agentvm): agent.ini, setup.sh, runtime.sh,
@@ -58,8 +59,10 @@ void paths_free(struct paths *p);
 #define PATHS_VM_SOCK "sock"
 #define PATHS_VM_INFO "info.json"
 #define PATHS_VM_OVERLAY "overlay.qcow2" /* below data/vms/<id> */
-#define PATHS_TRUST_LOCK "lock"          /* below trust */
-#define PATHS_ACCEL "accel.json"         /* below cache */
+#define PATHS_RUNS "runs.jsonl"          /* below data */
+#define PATHS_RUNS_OLD "runs.1.jsonl"
+#define PATHS_TRUST_LOCK "lock"  /* below trust */
+#define PATHS_ACCEL "accel.json" /* below cache */
 #define PATHS_ACCEL_LOCK "accel.lock"
 #define PATHS_ACCEL_CONSOLE "accel.console"
 #define PATHS_ACCEL_LOG "accel.log"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -82,7 +83,8 @@ void session_start(struct session *s, const struct session_options *o)
 {
     struct rlimit no_core = {0, 0};
 
-    *s = (struct session){.options = *o, .task = {.loop = loop_new()}};
+    *s = (struct session){
+        .options = *o, .task = {.loop = loop_new()}, .record = {.time = time(NULL)}};
     stages_start(&s->stages);
     signal(SIGPIPE, SIG_IGN);
     setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold credentials */

@@ -16,6 +16,7 @@
 #include "proc/task.h"
 #include "proc/tty.h"
 #include "session/client.h"
+#include "session/record.h"
 #include "session/stage.h"
 #include "vm/vm.h"
 
@@ -50,6 +51,7 @@ struct session {
     struct paths paths;
     struct task_env task;
     struct stages stages;
+    struct record record;
     struct session_user user;
     char *project; /* canonical path */
     struct trust_file project_ini, project_runtime;

@@ -236,6 +236,8 @@ static int prepare_layers(struct session *s, const struct plan *plan, struct tem
 
     if (template_keys(s, plan, &keys, e) < 0)
         return -1;
+    memcpy(s->record.base, keys.base, sizeof(keys.base));
+    memcpy(s->record.provisioned, keys.provisioned, sizeof(keys.provisioned));
     if (prepare_base(s, plan, keys.base, &out->base, e) != 0 ||
         initrd_cached(&s->paths, &out->base, &out->initrd, e) < 0 || choose_accel(s, out, e) < 0)
         return -1;
