@@ -85,7 +85,7 @@ int file_read_private_at(int dirfd, const char *name, size_t max, struct buf *ou
 
 void file_read_tail(const char *path, size_t max, struct buf *out)
 {
-    auto_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    auto_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
     struct stat st;
     ssize_t n;
 
@@ -306,14 +306,22 @@ int file_set_nonblock(int fd, bool on, struct err *e)
     return change_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on, e);
 }
 
-int file_check_space(const char *path, uint64_t bytes, const char *what, struct err *e)
+int file_free_space(const char *path, uint64_t *bytes, struct err *e)
 {
     struct statvfs st;
-    uint64_t available;
 
     if (statvfs(path, &st) < 0)
         return err_errno(e, errno, "cannot ask for the free space of %s", path);
-    available = (uint64_t)st.f_bavail * st.f_frsize;
+    *bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    return 0;
+}
+
+int file_check_space(const char *path, uint64_t bytes, const char *what, struct err *e)
+{
+    uint64_t available = 0;
+
+    if (file_free_space(path, &available, e) < 0)
+        return -1;
     if (available >= bytes)
         return 0;
     return err_set(e, "%s needs %.1f GiB of free disk space in %s, and there are %.1f GiB", what,

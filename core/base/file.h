@@ -65,6 +65,8 @@ int file_memfd(const char *name, const void *data, size_t len, struct err *e);
 int file_set_cloexec(int fd, bool on, struct err *e);
 int file_set_nonblock(int fd, bool on, struct err *e);
 
+/* How much an ordinary user may still write on the file system of path. */
+int file_free_space(const char *path, uint64_t *bytes, struct err *e);
 /* Fails if an ordinary user may write less than bytes more on the file system of path; what begins
  * the message ("the VM's image"). */
 int file_check_space(const char *path, uint64_t bytes, const char *what, struct err *e);

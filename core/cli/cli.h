@@ -16,6 +16,7 @@ struct cli {
     struct session_options session;
     bool json, all, revoke, dry_run, help;
     const char *older_than; /* --older-than, or NULL */
+    const char *last;       /* --last, or NULL */
     char *const *words;     /* NULL-terminated: what follows the options */
     struct strv env_names;  /* of --env; session's flags point to them */
 };
@@ -30,6 +31,7 @@ enum {
     OPT_PROJECT = 32, /* --project alone */
     OPT_PRUNE = 64,
     OPT_SESSIONS = 128, /* --all of sessions */
+    OPT_HISTORY = 256,
 };
 
 struct command {
@@ -63,15 +65,17 @@ int cmd_exec(struct cli *cli, struct err *e);
 int cmd_list(struct cli *cli, struct err *e);
 int cmd_stop(struct cli *cli, struct err *e);
 int cmd_sessions(struct cli *cli, struct err *e);
+int cmd_history(struct cli *cli, struct err *e);
 int cmd_prune(struct cli *cli, struct err *e);
 int cmd_plan(struct cli *cli, struct err *e);
 int cmd_config(struct cli *cli, struct err *e);
+int cmd_doctor(struct cli *cli, struct err *e);
 int cmd_init(struct cli *cli, struct err *e);
 int cmd_plugin(struct cli *cli, struct err *e);
 int cmd_trust(struct cli *cli, struct err *e);
 int cmd_help(struct cli *cli, struct err *e);
 
-/* Wraps a session around fn and writes --timing's file. */
+/* Wraps a session around fn; writes --timing's file and the record of the run. */
 int cli_with_session(struct cli *cli, int (*fn)(struct session *s, struct cli *cli, struct err *e),
                      struct err *e);
 

@@ -25,11 +25,15 @@ const struct command commands[] = {
      false, cmd_sessions},
     {"prune", "[--all | --older-than DAYS] [--dry-run] [--json]",
      "remove templates and logs that nobody used for long", OPT_PRUNE | OPT_JSON, false, cmd_prune},
+    {"history", "[--all | --project DIR] [-n N] [--json]", "list the last runs in this folder",
+     OPT_HISTORY | OPT_PROJECT | OPT_JSON, false, cmd_history},
     {"plan", "[OPTIONS] [--json] [--] [AGENT ARGUMENTS...]", "show what a run would do",
      OPT_SESSION | OPT_JSON, true, cmd_plan},
     {"config", "[OPTIONS] [--json] | check [--json] FILE",
      "show every setting and who made it, or check a file", OPT_SESSION | OPT_JSON, true,
      cmd_config},
+    {"doctor", "[OPTIONS] [--json]", "check this host, and say how to mend what is wrong",
+     OPT_SESSION | OPT_JSON, false, cmd_doctor},
     {"init", "[--project DIR]", "write an agent.ini for this folder, explained and empty",
      OPT_PROJECT, false, cmd_init},
     {"plugin", "list | info NAME|FILE | check FILE | new NAME [DIR]",
@@ -83,6 +87,7 @@ int cli_with_session(struct cli *cli, int (*fn)(struct session *s, struct cli *c
     session_stop_vm(&s, NULL);
     if (cli->session.timing && stages_write(&s.stages, cli->session.timing, &timing) < 0)
         log_warn("%s", err_msg(&timing));
+    record_write(&s, code, e);
     session_free(&s);
     return code;
 }

@@ -24,6 +24,7 @@ enum option_id {
     ID_REVOKE,
     ID_OLDER_THAN,
     ID_DRY_RUN,
+    ID_LAST,
     ID_HELP,
 };
 
@@ -60,6 +61,8 @@ static const struct option {
     {"--all", 0, NULL, OPT_ALL, ID_ALL, NULL, NULL, "every VM of this user"},
     {"--all", 0, NULL, OPT_PRUNE, ID_ALL, NULL, NULL, "all that no machine uses now"},
     {"--all", 0, NULL, OPT_SESSIONS, ID_ALL, NULL, NULL, "those of every folder"},
+    {"--all", 0, NULL, OPT_HISTORY, ID_ALL, NULL, NULL, "runs in all folders"},
+    {"--last", 'n', "N", OPT_HISTORY, ID_LAST, NULL, NULL, "how many runs (default: 20)"},
     {"--older-than", 0, "DAYS", OPT_PRUNE, ID_OLDER_THAN, NULL, NULL,
      "what was not used for so long (default: 14)"},
     {"--dry-run", 'n', NULL, OPT_PRUNE, ID_DRY_RUN, NULL, NULL, "only tell what would be removed"},
@@ -184,6 +187,9 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
         break;
     case ID_OLDER_THAN:
         cli->older_than = value;
+        break;
+    case ID_LAST:
+        cli->last = value;
         break;
     case ID_DRY_RUN:
         cli->dry_run = true;

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +23,6 @@ __asm__(".section .rodata\n"
 extern const char customize_script[];
 
 #define SUITE "trixie"
-#define CA_FOLDER "/usr/local/share/ca-certificates"
-#define WORK_PARENT "/var/tmp"
 #define WORK_PREFIX "agentvm-build."
 
 /* Descriptors under which the hook finds its output files. In a user namespace it could not open
@@ -33,9 +30,7 @@ extern const char customize_script[];
 enum { FD_ROOTFS = 20, FD_KERNEL, FD_INITRD };
 
 enum {
-    BUILD_GIB = 5, /* measured: 3.0 GiB of root file system and 0.6 GiB of packages, and slack */
     WORK_REMOVE_MS = 60000,
-    LAYER_GIB = 4, /* measured: 3.1 GiB */
 };
 
 static void add_packages(struct strv *list, const char *const *names)
@@ -72,10 +67,10 @@ static void all_packages(const struct base_request *r, struct strv *list)
 static int digest_certificates(struct digest *d, struct err *e)
 {
     struct dirent **names = NULL;
-    int n = scandir(CA_FOLDER, &names, NULL, alphasort), rc = 0;
+    int n = scandir(BASE_CA_FOLDER, &names, NULL, alphasort), rc = 0;
 
     for (int i = 0; i < n; i++) {
-        auto_free char *path = mem_printf(CA_FOLDER "/%s", names[i]->d_name);
+        auto_free char *path = mem_printf(BASE_CA_FOLDER "/%s", names[i]->d_name);
 
         if (rc == 0 && str_ends(path, ".crt"))
             rc = digest_file(d, "certificate", path, e);
@@ -107,57 +102,6 @@ int base_image_key(const struct base_request *r, char key[DIGEST_HEX + 1], struc
     }
     digest_final(d, key);
     return 0;
-}
-
-static int missing(struct err *e, const char *what, const char *package)
-{
-    err_set(e, "%s is not installed; it is needed to make the VM's image", what);
-    return err_advise(e, "run: sudo apt install %s", package);
-}
-
-/* Whether /etc/subuid or /etc/subgid gives this user a range. */
-static bool has_range(const char *file, const char *user)
-{
-    auto_buf struct buf text = BUF_INIT;
-    auto_free char *by_uid = mem_printf("%u:", getuid());
-    auto_free char *by_name = mem_printf("%s:", user);
-    char *save = NULL;
-
-    if (file_read_at(AT_FDCWD, file, 1 << 20, &text, NULL) != 0)
-        return false;
-    for (char *l = strtok_r(text.data, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
-        if (str_starts(l, by_name) || str_starts(l, by_uid))
-            return true;
-    return false;
-}
-
-static int check_namespace_tools(struct err *e)
-{
-    auto_free char *newuidmap = spawn_find("newuidmap");
-    const struct passwd *user = getpwuid(getuid());
-    const char *name = user ? user->pw_name : "";
-
-    if (!newuidmap)
-        return missing(e, "newuidmap", "uidmap");
-    if (has_range("/etc/subuid", name) && has_range("/etc/subgid", name))
-        return 0;
-    err_set(e, "this user has no range of ids in /etc/subuid and /etc/subgid; it is needed to make "
-               "the VM's image without root");
-    return err_advise(e,
-                      "run: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "
-                      "\"$USER\"");
-}
-
-int base_image_check(struct err *e)
-{
-    auto_free char *mmdebstrap = spawn_find("mmdebstrap");
-    auto_free char *mke2fs = spawn_find("mke2fs");
-
-    if (!mmdebstrap)
-        return missing(e, "mmdebstrap", "mmdebstrap");
-    if (!mke2fs)
-        return missing(e, "mke2fs", "e2fsprogs");
-    return geteuid() == 0 ? 0 : check_namespace_tools(e);
 }
 
 /* How far the packages are, from the tools' own lines. */
@@ -268,7 +212,7 @@ static void build_env(const struct base_request *r, const char *work, struct str
  * held while it is in use. */
 static char *make_work_folder(int *lock, struct err *e)
 {
-    char *work = mem_printf(WORK_PARENT "/" WORK_PREFIX "%u.XXXXXX", geteuid());
+    char *work = mem_printf(BASE_BUILD_FOLDER "/" WORK_PREFIX "%u.XXXXXX", geteuid());
 
     if (!mkdtemp(work) || chmod(work, 01777) < 0 ||
         (*lock = open(work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0 ||
@@ -297,11 +241,11 @@ static void remove_work_folder(const char *work)
 void base_image_sweep(void)
 {
     auto_free char *prefix = mem_printf(WORK_PREFIX "%u.", geteuid());
-    DIR *dir = opendir(WORK_PARENT);
+    DIR *dir = opendir(BASE_BUILD_FOLDER);
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir))) {
-        auto_free char *work = mem_printf(WORK_PARENT "/%s", entry->d_name);
+        auto_free char *work = mem_printf(BASE_BUILD_FOLDER "/%s", entry->d_name);
         auto_close int lock = -1;
 
         if (!str_starts(entry->d_name, prefix))
@@ -370,8 +314,9 @@ int base_image_make(const struct base_request *r, struct task_env *t, const stru
     int rc;
 
     if (base_image_check(e) < 0 ||
-        store_check_space(r->paths, (uint64_t)LAYER_GIB << 30, "the VM's image", e) < 0 ||
-        file_check_space(WORK_PARENT, (uint64_t)BUILD_GIB << 30, "making the VM's image", e) < 0)
+        store_check_space(r->paths, (uint64_t)BASE_LAYER_GIB << 30, "the VM's image", e) < 0 ||
+        file_check_space(BASE_BUILD_FOLDER, (uint64_t)BASE_BUILD_GIB << 30, "making the VM's image",
+                         e) < 0)
         return -1;
     work = make_work_folder(&lock, e);
     if (!work)

@@ -62,7 +62,7 @@ bool store_has(const struct paths *p, const char *key)
     return access(json, F_OK) == 0;
 }
 
-int store_use(const struct paths *p, const char *key, struct layer *out, struct err *e)
+int store_hold(const struct paths *p, const char *key, struct layer *out, struct err *e)
 {
     auto_free char *dir = mem_printf("%s/%s", p->layers, key);
     auto_free char *name = mem_printf("%s/" LAYER_LOCK, dir);
@@ -78,11 +78,19 @@ int store_use(const struct paths *p, const char *key, struct layer *out, struct 
     }
     if (lock < 0)
         return -1;
-    futimens(lock, NULL); /* where it fails the layer looks older than it is: no harm */
     snprintf(out->key, sizeof(out->key), "%s", key);
     out->dir = steal_ptr(&dir);
     out->lock = steal_fd(&lock);
     return 0;
+}
+
+int store_use(const struct paths *p, const char *key, struct layer *out, struct err *e)
+{
+    int rc = store_hold(p, key, out, e);
+
+    if (rc == 0)
+        futimens(out->lock, NULL); /* where it fails the layer looks older than it is: no harm */
+    return rc;
 }
 
 void layer_release(struct layer *l)

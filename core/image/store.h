@@ -64,6 +64,8 @@ bool store_has(const struct paths *p, const char *key);
 /* Takes a complete layer into use, which is a use that `agentvm prune` goes by. Returns 0, or 1 if
  * there is none of that key: it may have gone since somebody saw it. */
 int store_use(const struct paths *p, const char *key, struct layer *out, struct err *e);
+/* The same for who only looks at it: no use that `agentvm prune` goes by. */
+int store_hold(const struct paths *p, const char *key, struct layer *out, struct err *e);
 void layer_release(struct layer *l);
 /* Path of a file in a layer; the caller frees it. */
 char *layer_file(const struct layer *l, const char *name);

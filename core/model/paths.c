@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,7 +99,7 @@ static int advise_move(const struct place *place, struct err *e)
 static int check_stat(const struct place *place, const char *path, const struct stat *st,
                       struct err *e)
 {
-    auto_free char *shown = show_text(path, 0);
+    auto_free char *shown = show_text(path, 0), *quoted = NULL;
 
     if (!S_ISDIR(st->st_mode)) {
         err_set(e, "%s %s is not a folder", place->what, shown);
@@ -112,7 +113,8 @@ static int check_stat(const struct place *place, const char *path, const struct 
     if (st->st_mode & (S_IWGRP | S_IWOTH)) {
         err_set(e, "%s %s can be written by other users (mode %04o)", place->what, shown,
                 (unsigned)st->st_mode & 07777);
-        return err_advise(e, "run: chmod go-w %s", shown);
+        quoted = str_quote(path);
+        return err_advise(e, "run: chmod go-w %s", quoted);
     }
     return 0;
 }
@@ -246,19 +248,103 @@ static void find_programs(struct paths *p)
     p->guestd = mem_printf("%s/agentvm-guestd", lib);
 }
 
+static int make_cache(struct paths *p, struct err *e)
+{
+    p->cache = place_path(p, &place_cache, ".cache");
+    return make_folder(&place_cache, p->cache, e);
+}
+
+static const struct step {
+    const struct place *place;
+    size_t member; /* of struct paths */
+    int (*make)(struct paths *p, struct err *e);
+} steps[] = {
+    {&place_data, offsetof(struct paths, data), make_data},
+    {&place_cache, offsetof(struct paths, cache), make_cache},
+    {&place_config, offsetof(struct paths, config), find_config},
+    {&place_run, offsetof(struct paths, run), make_run},
+};
+
 int paths_init(struct paths *p, struct err *e)
 {
     *p = (struct paths){0};
     if (find_home(&p->home, e) < 0)
         return -1;
     find_programs(p);
-    p->cache = place_path(p, &place_cache, ".cache");
-    if (make_data(p, e) < 0 || make_folder(&place_cache, p->cache, e) < 0 ||
-        find_config(p, e) < 0 || make_run(p, e) < 0) {
-        paths_free(p);
-        return -1;
-    }
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        if (steps[i].make(p, e) < 0) {
+            paths_free(p);
+            return -1;
+        }
     return 0;
+}
+
+/* ---- for agentvm doctor --------------------------------------------------------------------- */
+
+/* Whether the run folder is where the user wants it, rather than in /tmp. */
+static bool is_run_moved(const char *run)
+{
+    const char *base = absolute_env(place_run.variable);
+    auto_free char *base_trimmed = base ? trimmed(base) : NULL;
+    auto_free char *wanted = mem_printf("%s/agentvm", base ? base_trimmed : "");
+
+    return strcmp(run, wanted) == 0;
+}
+
+/* The command that makes a folder usable, where there is one. */
+static char *find_fix(const struct place *place, const char *path)
+{
+    auto_free char *quoted = str_quote(path);
+    struct stat st;
+
+    if (place == &place_run && is_run_moved(path))
+        return mem_printf("unset %s", place->variable);
+    if (stat(path, &st) < 0)
+        return NULL;
+    if (!S_ISDIR(st.st_mode))
+        return mem_printf("mv %s %s.old", quoted, quoted);
+    if (place == &place_run) /* nobody else has any business there */
+        return mem_printf("sudo rm -r %s", quoted);
+    if (st.st_uid != geteuid())
+        return mem_printf("sudo chown -R %lu %s", (unsigned long)geteuid(), quoted);
+    return mem_printf("chmod -R u+rwX,go-w %s", quoted);
+}
+
+static void examine_step(const struct step *step, struct paths *p, struct findings *f)
+{
+    auto_err struct err e = ERR_INIT;
+    int rc = step->make(p, &e);
+    const char *path = *(char **)((char *)p + step->member);
+    auto_free char *fix = rc < 0 ? find_fix(step->place, path) : NULL;
+
+    if (rc < 0)
+        finding_error(f, FINDING_PROBLEM, fix, &e);
+    else
+        finding_ok(f, "%s %s", step->place->what, path);
+}
+
+void paths_examine(struct paths *p, struct findings *f)
+{
+    auto_err struct err e = ERR_INIT;
+    const char *run = getenv(place_run.variable);
+
+    *p = (struct paths){0};
+    if (find_home(&p->home, &e) < 0) {
+        finding_error(f, FINDING_PROBLEM, NULL, &e);
+        return;
+    }
+    find_programs(p);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        examine_step(&steps[i], p, f);
+    if (run && *run && !is_run_moved(p->run))
+        finding_add(f, FINDING_WARNING, "unset XDG_RUNTIME_DIR",
+                    "%s is %s, which is no folder that only you can write; another is used",
+                    place_run.variable, run);
+    if (access(p->guestd, R_OK) < 0)
+        finding_add(f, FINDING_PROBLEM, NULL,
+                    "cannot find the guest daemon %s: %s; reinstall agentvm, its parts belong "
+                    "together",
+                    p->guestd, strerror(errno));
 }
 
 void paths_free(struct paths *p)

@@ -7,6 +7,7 @@
  *     trust/<sha256 of a project path>   what the user approved there
  *     sessions/<sha256 of a project path>/<agent>/   what of its agent outlives the VMs
  *     logs/                logs of provisioning and of VMs' consoles
+ *     runs.jsonl           records of runs, and runs.1.jsonl the older ones
  *   cache    $XDG_CACHE_HOME/agentvm     (~/.cache/agentvm): the accelerator probe's result, QEMU's
  *            version, initial RAM disks
  *   config   $XDG_CONFIG_HOME/agentvm    (~/.config/agentvm): agent.ini, setup.sh, runtime.sh,
@@ -23,6 +24,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "model/finding.h"
 
 struct paths {
     char *home; /* $HOME where that is a folder of the user's, else as the password database says */
@@ -44,6 +46,9 @@ struct paths {
 /* Resolves and creates the folders.  Fails naming the folder and what to do (not writable, owned
  * by somebody else, a socket path that would be too long). */
 int paths_init(struct paths *p, struct err *e);
+/* The same for `agentvm doctor`: goes on after a failure, so that all are found.  Members are NULL
+ * only where the home folder is not known; a folder that is named may not be usable. */
+void paths_examine(struct paths *p, struct findings *f);
 void paths_free(struct paths *p);
 
 /* Names inside the folders above. */
@@ -60,6 +65,8 @@ void paths_free(struct paths *p);
 #define PATHS_TRUST_LOCK "lock"           /* below trust */
 #define PATHS_SESSIONS_STORE "store.json" /* below sessions/<sha256>/<agent> */
 #define PATHS_SESSIONS_FILES "kept.d"
+#define PATHS_RUNS "runs.jsonl" /* below data */
+#define PATHS_RUNS_OLD "runs.1.jsonl"
 #define PATHS_ACCEL "accel.json" /* below cache */
 #define PATHS_ACCEL_LOCK "accel.lock"
 #define PATHS_ACCEL_CONSOLE "accel.console"

@@ -1,5 +1,6 @@
 #include "session/client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ struct client_link {
     struct conn *conn;
     struct guest *guest;
     struct child supervisor;
+    char id[9]; /* of the VM */
     bool greeted, ready, closed, failed, late;
     bool overdue;        /* it failed because a deadline passed */
     bool makes_template; /* nobody misses what it has not made yet */
@@ -138,12 +140,13 @@ static void on_closed(void *arg, struct conn *conn, const char *why)
     loop_quit(c->task->loop);
 }
 
-static struct client_link *link_new(struct task_env *t, int sock)
+static struct client_link *link_new(struct task_env *t, int sock, const char *id)
 {
     struct client_link *c = mem_zalloc(1, sizeof(*c));
     struct conn_events ev = {.frame = on_frame, .closed = on_closed, .arg = c};
 
     *c = (struct client_link){.task = t, .supervisor = CHILD_INIT};
+    snprintf(c->id, sizeof(c->id), "%s", id);
     c->conn = conn_new(t->loop, sock, true, &ev);
     c->guest = guest_new(t->loop, c->conn);
     return c;
@@ -154,11 +157,12 @@ struct client_link *client_create(struct task_env *t, struct stages *stages,
 {
     struct client_link *c;
     struct child supervisor;
+    char id[9];
     int sock;
 
-    if (supervisor_start(order, &supervisor, &sock, e) < 0)
+    if (supervisor_start(order, id, &supervisor, &sock, e) < 0)
         return NULL;
-    c = link_new(t, sock);
+    c = link_new(t, sock, id);
     c->supervisor = supervisor;
     c->stages = stages;
     c->makes_template = order->template_disk != NULL;
@@ -171,7 +175,7 @@ struct client_link *client_attach(struct task_env *t, const struct paths *p, con
     auto_free char *path = paths_vm(p, id, PATHS_VM_SOCK);
     int sock = sock_connect(path, e);
 
-    return sock < 0 ? NULL : link_new(t, sock);
+    return sock < 0 ? NULL : link_new(t, sock, id);
 }
 
 /* Copies why the VM is gone into e. */
@@ -191,6 +195,11 @@ int client_wait_ready(struct client_link *c, struct err *e)
     if (task_check(c->task, e) < 0)
         return -1;
     return c->ready && !c->failed && !c->closed ? 0 : explain(c, e);
+}
+
+const char *client_id(const struct client_link *c)
+{
+    return c->id;
 }
 
 bool client_engine_ran(const struct client_link *c)

@@ -20,6 +20,8 @@ struct client_link *client_attach(struct task_env *t, const struct paths *p, con
                                   struct err *e);
 /* Waits until the VM takes requests. */
 int client_wait_ready(struct client_link *c, struct err *e);
+/* The VM's id. */
+const char *client_id(const struct client_link *c);
 /* Whether the VM's engine came up, and the rest was the guest's turn. */
 bool client_engine_ran(const struct client_link *c);
 /* Whether the VM was created by this link, and its life hangs on it. */

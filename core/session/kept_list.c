@@ -16,8 +16,8 @@
 #include "session/kept.h"
 
 enum {
-    STORE_MAX = 64 * 1024,   /* bytes of a store.json */
-    DEPTH_MAX = 16,          /* folders below each other */
+    STORE_MAX = 64 * 1024,    /* bytes of a store.json */
+    DEPTH_MAX = 16,           /* folders below each other */
     ENTRIES_MAX = 100 * 1000, /* looked at in one store */
     UUID_LEN = 36,
 };

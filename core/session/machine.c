@@ -1,5 +1,6 @@
 /* Machines from a template: what to order, the start and the end. */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,6 +168,16 @@ static void show_argv(struct session *s, const struct vm_order *order)
     log_debug("%s", line.data);
 }
 
+/* For the record: the last VM that was started, however that ended. */
+static void note_start(struct session *s, const struct template *t, enum machine_purpose purpose)
+{
+    bool resumes = purpose == MACHINE_RESUME;
+
+    s->record.start = resumes ? "warm" : "cold";
+    snprintf(s->record.vm, sizeof(s->record.vm), "%s", client_id(s->link));
+    snprintf(s->record.warm, sizeof(s->record.warm), "%s", resumes ? t->warm.key : "");
+}
+
 int session_start_vm(struct session *s, const struct template *t, enum machine_purpose purpose,
                      const char *dir, struct err *e)
 {
@@ -178,6 +189,8 @@ int session_start_vm(struct session *s, const struct template *t, enum machine_p
     s->link = client_create(&s->task, dir ? NULL : &s->stages, &m.order, e);
     if (!s->link)
         return -1;
+    if (!dir)
+        note_start(s, t, purpose);
     if (client_wait_ready(s->link, e) == 0)
         return 0;
     s->overdue = client_is_overdue(s->link);

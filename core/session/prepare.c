@@ -66,8 +66,10 @@ static int apply_plugin_ini(struct session *s, const struct plugin *pl, struct e
     return profile_apply(&s->profile, PROFILE_PLUGIN, name, text.data, text.len, e);
 }
 
-static int build_profile(struct session *s, struct err *e)
+int session_build_profile(struct session *s, struct err *e)
 {
+    if (find_plugins(s, e) < 0)
+        return -1;
     profile_defaults(&s->profile);
     for (size_t i = 0; i < s->ntools; i++)
         if (apply_plugin_ini(s, &s->tools[i], e) < 0)
@@ -86,7 +88,7 @@ int session_load_profile(struct session *s, struct err *e)
         trust_read(s->project, PATHS_PROJECT_INI, &s->project_ini, e) < 0 ||
         trust_read(s->project, PATHS_PROJECT_RUNTIME, &s->project_runtime, e) < 0)
         return -1;
-    return find_plugins(s, e) < 0 ? -1 : build_profile(s, e);
+    return session_build_profile(s, e);
 }
 
 int session_load(struct session *s, struct err *e)

@@ -196,6 +196,7 @@ int session_run(struct session *s, struct err *e)
 {
     __attribute__((cleanup(launch_free))) struct launch l = {0};
 
+    s->record.kind = "run";
     if (session_load(s, e) < 0 || session_approve_runtime(s, e) < 0)
         return -1;
     /* Before anything slow: a missing credential is told at once. */
@@ -246,7 +247,11 @@ static int choose_vm(struct session *s, char **id, struct err *e)
 static int attach(struct session *s, const char *id, char *const *argv, struct err *e)
 {
     s->link = client_attach(&s->task, &s->paths, id, e);
-    if (!s->link || client_wait_ready(s->link, e) < 0)
+    if (!s->link)
+        return -1;
+    s->record.start = "attached";
+    snprintf(s->record.vm, sizeof(s->record.vm), "%s", id);
+    if (client_wait_ready(s->link, e) < 0)
         return -1;
     return command_body(s, (void *)argv, e);
 }
@@ -257,6 +262,7 @@ int session_exec_command(struct session *s, char *const *argv, struct err *e)
     char *const shell[] = {"sh", "-c", "exec \"$SHELL\" -l", NULL};
     auto_free char *id = NULL;
 
+    s->record.kind = argv ? "exec" : "shell";
     if (!argv)
         argv = shell;
     if (session_load(s, e) < 0 || choose_vm(s, &id, e) < 0)
@@ -269,6 +275,7 @@ int session_setup(struct session *s, struct err *e)
     auto_template struct template t = TEMPLATE_INIT;
     auto_plan struct plan plan = PLAN_INIT;
 
+    s->record.kind = "setup";
     if (session_load(s, e) < 0 || session_provision_plan(s, &plan, e) < 0 ||
         template_prepare(s, &plan, &t, e) < 0)
         return -1;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -63,7 +64,7 @@ static void on_signal(void *arg, int signo)
     loop_quit(s->task.loop);
 }
 
-static int find_user(struct session_user *u, struct err *e)
+int session_find_user(struct session_user *u, struct err *e)
 {
     struct passwd *p = getpwuid(getuid());
     struct group *g = getgrgid(getgid());
@@ -78,17 +79,24 @@ static int find_user(struct session_user *u, struct err *e)
     return 0;
 }
 
-int session_init(struct session *s, const struct session_options *o, struct err *e)
+void session_start(struct session *s, const struct session_options *o)
 {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, 0};
     struct rlimit no_core = {0, 0};
 
-    *s = (struct session){.options = *o, .task = {.loop = loop_new()}};
+    *s = (struct session){
+        .options = *o, .task = {.loop = loop_new()}, .record = {.time = time(NULL)}};
     stages_start(&s->stages);
     signal(SIGPIPE, SIG_IGN);
     setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold credentials */
+}
+
+int session_init(struct session *s, const struct session_options *o, struct err *e)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, 0};
+
+    session_start(s, o);
     if (loop_signals(s->task.loop, signals, on_signal, s, e) < 0 || paths_init(&s->paths, e) < 0 ||
-        find_user(&s->user, e) < 0)
+        session_find_user(&s->user, e) < 0)
         return -1;
     s->user.home = mem_strdup(s->paths.home);
     vms_sweep(&s->paths);

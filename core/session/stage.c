@@ -1,6 +1,5 @@
 #include "session/stage.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -67,11 +66,9 @@ void stage_end(struct stages *s)
     log_status(NULL);
 }
 
-static char *to_json(const struct stages *s)
+cJSON *stages_to_json(const struct stages *s)
 {
-    cJSON *root = cJSON_CreateObject();
-    cJSON *list = cJSON_AddArrayToObject(root, "stages");
-    char *text;
+    cJSON *list = cJSON_CreateArray();
 
     for (size_t i = 0; i < s->n; i++) {
         cJSON *item = cJSON_CreateObject();
@@ -80,6 +77,15 @@ static char *to_json(const struct stages *s)
         cJSON_AddNumberToObject(item, "ms", (double)s->done[i].us / US_PER_MS);
         cJSON_AddItemToArray(list, item);
     }
+    return list;
+}
+
+static char *to_json(const struct stages *s)
+{
+    cJSON *root = cJSON_CreateObject();
+    char *text;
+
+    cJSON_AddItemToObject(root, "stages", stages_to_json(s));
     cJSON_AddNumberToObject(root, "total_ms", (double)(clock_us() - s->start_us) / US_PER_MS);
     text = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cjson/cJSON.h>
+
 #include "base/err.h"
 
 enum { STAGES_MAX = 32 };
@@ -32,6 +34,8 @@ void stage_progress(struct stages *s, const char *detail, double fraction);
 void stage_end(struct stages *s);
 /* Records a stage that somebody else timed; the name must be static. */
 void stage_record(struct stages *s, const char *name, int64_t us);
+/* [{"name":...,"ms":...}] of the stages that ended. */
+cJSON *stages_to_json(const struct stages *s);
 /* {"stages":[{"name":...,"ms":...}],"total_ms":...} to the file, or to stderr for "-". */
 int stages_write(const struct stages *s, const char *path, struct err *e);
 

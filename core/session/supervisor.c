@@ -356,7 +356,8 @@ static int supervisor_main(void *arg)
     return 0;
 }
 
-int supervisor_start(const struct vm_order *order, struct child *child, int *sock, struct err *e)
+int supervisor_start(const struct vm_order *order, char id[9], struct child *child, int *sock,
+                     struct err *e)
 {
     auto_close int lock = -1, mine = -1, theirs = -1;
     struct birth birth = {.order = order};
@@ -379,6 +380,7 @@ int supervisor_start(const struct vm_order *order, struct child *child, int *soc
         vms_remove(order->paths, birth.id);
         return -1;
     }
+    memcpy(id, birth.id, sizeof(birth.id));
     *sock = steal_fd(&mine);
     return 0;
 }

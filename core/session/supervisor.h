@@ -28,8 +28,10 @@ struct vm_order {
     size_t nkeep_fds;
 };
 
-/* Starts a supervisor. *sock gets the creator's connection, which the VM's life hangs on: when it
- * closes, however that happens, the VM is shut down and everything of it removed. */
-int supervisor_start(const struct vm_order *order, struct child *child, int *sock, struct err *e);
+/* Starts a supervisor of a VM whose id is written to id. *sock gets the creator's connection, which
+ * the VM's life hangs on: when it closes, however that happens, the VM is shut down and everything
+ * of it removed. */
+int supervisor_start(const struct vm_order *order, char id[9], struct child *child, int *sock,
+                     struct err *e);
 
 #endif

@@ -14,10 +14,6 @@
 #include "session/session.h"
 #include "vm/accel.h"
 
-enum {
-    PROVISION_GIB = 4, /* measured: 1.3 GiB for Claude Code and Node.js; agents differ */
-};
-
 void template_packages(struct session *s, const struct plan *provision, struct strv *out)
 {
     if (s->profile.base_packages.n > 0)
@@ -193,7 +189,7 @@ static int provision(struct session *s, struct template *t, const struct plan *p
     auto_free char *json = template_json("provisioned", t->base.key, s->agent.name, NULL);
     int rc;
 
-    if (store_check_space(&s->paths, (uint64_t)PROVISION_GIB << 30, "provisioning", e) < 0)
+    if (store_check_space(&s->paths, (uint64_t)TEMPLATE_PROVISION_GIB << 30, "provisioning", e) < 0)
         return -1;
     rc = session_start_vm(s, t, MACHINE_PROVISION, draft->dir, e);
     if (rc == 0) {
@@ -240,6 +236,8 @@ static int prepare_layers(struct session *s, const struct plan *plan, struct tem
 
     if (template_keys(s, plan, &keys, e) < 0)
         return -1;
+    memcpy(s->record.base, keys.base, sizeof(keys.base));
+    memcpy(s->record.provisioned, keys.provisioned, sizeof(keys.provisioned));
     if (prepare_base(s, plan, keys.base, &out->base, e) != 0 ||
         initrd_cached(&s->paths, &out->base, &out->initrd, e) < 0 || choose_accel(s, out, e) < 0)
         return -1;

@@ -20,9 +20,6 @@
 #include "session/provision.h"
 #include "session/session.h"
 
-/* What the guest touches until it is saved; measured: 0.4 GiB for Claude Code. */
-enum { WARM_GIB = 2 };
-
 #define LATE_MARK "late" /* in the layer: the last resume did not come up in time */
 
 static const char *const files[] = {TEMPLATE_DISK, TEMPLATE_RAM, TEMPLATE_STATE, NULL};
@@ -47,8 +44,7 @@ int warm_key(struct session *s, const struct template *t, const struct plan *pla
     return rc;
 }
 
-/* Whether the layer's files are what was saved. */
-static int check_seal(const struct layer *l, struct err *e)
+int warm_check(const struct layer *l, struct err *e)
 {
     auto_buf struct buf text = BUF_INIT;
     char seal[DIGEST_HEX + 1];
@@ -73,7 +69,7 @@ static int find(struct session *s, const char *key, struct layer *out, struct er
 
     if (rc > 0)
         err_set(e, "somebody else removed it");
-    if (rc != 0 || check_seal(out, e) == 0)
+    if (rc != 0 || warm_check(out, e) == 0)
         return rc;
     store_discard(&s->paths, &s->task, out);
     return -1;
@@ -136,7 +132,8 @@ static int start(struct session *s, const struct template *t, const struct layer
 {
     auto_free char *share = mem_printf("%s/" TEMPLATE_SHARE, draft->dir);
 
-    if (store_check_space(&s->paths, (uint64_t)WARM_GIB << 30, "saving the booted VM", e) < 0)
+    if (store_check_space(&s->paths, (uint64_t)TEMPLATE_WARM_GIB << 30, "saving the booted VM", e) <
+        0)
         return -1;
     if (mkdir(share, 0700) < 0)
         return err_errno(e, errno, "cannot create folder %s", share);
@@ -184,7 +181,7 @@ bool warm_is_good(struct session *s, const struct layer *warm, bool came_up)
         return true;
     }
     if (!s->overdue)
-        return !s->engine_ran && check_seal(warm, NULL) == 0;
+        return !s->engine_ran && warm_check(warm, NULL) == 0;
     fd = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd >= 0; /* else it was late the last time, too */
 }

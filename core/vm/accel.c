@@ -17,11 +17,14 @@
 #include "vm/qemu.h"
 #include "vm/qemu_version.h"
 
+#define ACCEL_DEVICE "/dev/kvm"
+
 enum {
     PROBE_MS = 20000,
     PROBE_MEMORY = 512 << 20,
     PROBE_CPUS = 2,
     CACHE_MAX = 65536,
+    CPUINFO_MAX = 4 << 20, /* a processor has 2 KiB */
     CONSOLE_MAX = 1 << 20, /* a kernel's messages up to process 1 are below 100 KiB */
 };
 
@@ -173,7 +176,7 @@ int accel_choose(const struct accel_request *r, enum vm_accel *out, struct buf *
     buf_free(reason);
     buf_puts(reason, "");
     *out = VM_ACCEL_TCG;
-    if (!device_opens(r->device ? r->device : "/dev/kvm", reason))
+    if (!device_opens(r->device ? r->device : ACCEL_DEVICE, reason))
         return 0;
     dirfd = open(r->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
@@ -186,4 +189,58 @@ int accel_choose(const struct accel_request *r, enum vm_accel *out, struct buf *
     buf_puts(reason, v.reason);
     free(v.reason);
     return 0;
+}
+
+/* ---- for agentvm doctor --------------------------------------------------------------------- */
+
+const char *accel_module(const char *cpuinfo)
+{
+    static const char *const modules[][2] = {{" vmx", "kvm_intel"}, {" svm", "kvm_amd"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(modules); i++) {
+        const char *flag = strstr(cpuinfo, modules[i][0]);
+
+        if (flag && strchr(" \n", flag[strlen(modules[i][0])]))
+            return modules[i][1];
+    }
+    return NULL;
+}
+
+/* What makes the device usable, where a command can. */
+static char *find_fix(const char *device)
+{
+    auto_close int cpuinfo = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+    auto_buf struct buf text = BUF_INIT;
+    const char *module;
+
+    if (access(device, F_OK) == 0)
+        return mem_strdup("sudo usermod -aG kvm \"$USER\"");
+    if (cpuinfo < 0 || file_read_fd(cpuinfo, CPUINFO_MAX, &text, NULL) < 0)
+        return NULL;
+    module = accel_module(text.data);
+    return module ? mem_printf("sudo modprobe %s", module) : NULL;
+}
+
+void accel_examine(const struct accel_request *r, struct findings *f)
+{
+    const char *device = r->device ? r->device : ACCEL_DEVICE;
+    auto_buf struct buf reason = BUF_INIT;
+    auto_err struct err e = ERR_INIT;
+    auto_free char *fix = NULL;
+    enum vm_accel accel;
+
+    if (!device_opens(device, &reason)) {
+        fix = find_fix(device);
+        finding_add(f, FINDING_WARNING, fix, "VMs are emulated and slow: %s", reason.data);
+    } else if (!r->kernel) {
+        finding_ok(f,
+                   "%s can be opened; whether it works is tried once there are QEMU and an image",
+                   device);
+    } else if (accel_choose(r, &accel, &reason, &e) < 0) {
+        finding_error(f, FINDING_PROBLEM, NULL, &e);
+    } else if (accel == VM_ACCEL_TCG) {
+        finding_add(f, FINDING_WARNING, NULL, "VMs are emulated and slow: %s", reason.data);
+    } else {
+        finding_ok(f, "hardware virtualization works: a test boot with KVM came up");
+    }
 }

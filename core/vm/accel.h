@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "model/finding.h"
 #include "vm/vm.h"
 
 /* Kernel parameter that makes guestd answer the probe, and its answer. */
@@ -29,5 +30,12 @@ struct accel_request {
  * is missing or the cache folder cannot be used, not because KVM does not work. */
 int accel_choose(const struct accel_request *r, enum vm_accel *out, struct buf *reason,
                  struct err *e);
+
+/* For `agentvm doctor`: the same as a finding.  r->kernel may be NULL where nothing can be
+ * booted yet; then the device alone is looked at. */
+void accel_examine(const struct accel_request *r, struct findings *f);
+/* The kernel module for the processor that a /proc/cpuinfo describes, or NULL if that cannot
+ * virtualize, or is not allowed to. */
+const char *accel_module(const char *cpuinfo);
 
 #endif

@@ -120,3 +120,18 @@ void qemu_info_free(struct qemu_info *q)
     free(q->path);
     *q = QEMU_INFO_INIT;
 }
+
+bool qemu_examine(const char *cache, struct findings *f)
+{
+    auto_qemu_info struct qemu_info q = QEMU_INFO_INIT;
+    auto_err struct err e = ERR_INIT;
+
+    if (qemu_info_find(cache, &q, &e) < 0) {
+        err_advise(&e, "run: sudo apt install %s", QEMU_PACKAGE);
+        finding_error(f, FINDING_PROBLEM, NULL, &e);
+        return false;
+    }
+    finding_ok(f, "%s is QEMU %d.%d.%d; %d.%d or newer is needed", q.path, q.major, q.minor,
+               q.micro, QEMU_MIN_MAJOR, QEMU_MIN_MINOR);
+    return true;
+}

@@ -2,7 +2,10 @@
 #ifndef AGENTVM_VM_QEMU_VERSION_H
 #define AGENTVM_VM_QEMU_VERSION_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
+#include "model/finding.h"
 
 #define QEMU_PROGRAM "qemu-system-x86_64"
 #define QEMU_PACKAGE "qemu-system-x86"
@@ -27,5 +30,8 @@ void qemu_info_free(struct qemu_info *q);
 
 /* Takes the version out of what `qemu --version` prints; path stays as it is. */
 int qemu_version_parse(const char *text, struct qemu_info *out, struct err *e);
+
+/* The same for `agentvm doctor`; returns whether there is one that can be used. */
+bool qemu_examine(const char *cache, struct findings *f);
 
 #endif

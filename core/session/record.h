@@ -1,0 +1,48 @@
+/* The record of a run: one line of JSON in the data folder, for `agentvm history`.
+ *
+ * It holds no arguments and no values of variables, which may be secret.  The file is bounded: when
+ * it is full it becomes the old one, of which there is one. */
+#ifndef AGENTVM_SESSION_RECORD_H
+#define AGENTVM_SESSION_RECORD_H
+
+#include <stddef.h>
+#include <time.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "model/paths.h"
+
+enum {
+    RECORD_LINE_MAX = 65536,   /* longer lines are not ours */
+    RECORD_FILE_MAX = 1 << 20, /* some 2,000 runs; a line more at most */
+};
+
+/* What a session notes while it runs. */
+struct record {
+    const char *kind;  /* the command; static; NULL: it leaves no record */
+    const char *start; /* "warm", "cold" or "attached"; NULL: no VM came up */
+    time_t time;       /* when it began */
+    char vm[9];        /* the VM's id; "" if there was none */
+    char base[DIGEST_HEX + 1], provisioned[DIGEST_HEX + 1]; /* the template's keys, or "" */
+    char warm[DIGEST_HEX + 1];                              /* where start is "warm" */
+};
+
+struct session;
+
+/* Appends the record of a session that ends with this code, or with -1 and an error.  Nothing
+ * happens where the session has no kind or got no folder; what fails is told and harms nothing. */
+void record_write(const struct session *s, int code, const struct err *e);
+/* The line for it, with its line feed; the caller frees it. */
+char *record_format(const struct session *s, int code, const struct err *e);
+/* Appends a line to the file; line feed included. */
+int record_append(const struct paths *p, const char *line, struct err *e);
+
+/* The last records of a project, or of all (NULL), oldest first: a list, at most max long, that the
+ * caller deletes.  Lines that are no records are skipped. */
+cJSON *record_read(const struct paths *p, const char *project, size_t max);
+/* Appends the records of a file's text to the list. */
+void record_parse(const char *text, size_t len, const char *project, cJSON *list);
+
+#endif
