@@ -5,6 +5,7 @@
  *     layers/tmp.XXXXXX/   layers being made; swept when nobody holds their lock
  *     vms/<id>/            what a running VM keeps on disk rather than in run
  *     trust/<sha256 of a project path>   what the user approved there
+ *     logins/<agent>       what the user gave at `agentvm login` (model/login)
  *     logs/                logs of provisioning and of VMs' consoles
  *   cache    $XDG_CACHE_HOME/agentvm     (~/.cache/agentvm): the accelerator probe's result, QEMU's
  *            version, initial RAM disks
@@ -29,6 +30,7 @@ struct paths {
     char *layers;
     char *vms;
     char *trust;
+    char *logins;
     char *logs;
     char *cache;
     char *config;
@@ -53,6 +55,7 @@ void paths_free(struct paths *p);
 #define PATHS_VM_LOCK "lock" /* below run/<id> */
 #define PATHS_VM_SOCK "sock"
 #define PATHS_VM_INFO "info.json"
+#define PATHS_VM_NO_PROJECT "no-project" /* shared in place of a project, where there is none */
 #define PATHS_VM_OVERLAY "overlay.qcow2" /* below data/vms/<id> */
 #define PATHS_TRUST_LOCK "lock"          /* below trust */
 #define PATHS_ACCEL "accel.json"         /* below cache */

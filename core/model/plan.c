@@ -83,6 +83,15 @@ size_t plan_count(const struct plan *p, enum plan_op op)
     return n;
 }
 
+bool plan_is_used_account(const struct plan *p, const struct plan_step *s)
+{
+    const struct plan_step *first = p->steps;
+
+    while (first < s && (first->op != PLAN_ACCOUNT || strcmp(first->plugin, s->plugin) != 0))
+        first++;
+    return s->op == PLAN_ACCOUNT && first == s;
+}
+
 void plan_free(struct plan *p)
 {
     for (size_t i = 0; i < p->n; i++) {
