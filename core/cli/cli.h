@@ -15,6 +15,8 @@
 struct cli {
     struct session_options session;
     bool json, all, revoke, dry_run, help;
+    bool dashes;            /* "--" came before the words */
+    bool named;             /* a word said which agent */
     const char *older_than; /* --older-than, or NULL */
     const char *last;       /* --last, or NULL */
     char *const *words;     /* NULL-terminated: what follows the options */
@@ -32,6 +34,7 @@ enum {
     OPT_PRUNE = 64,
     OPT_SESSIONS = 128, /* --all of sessions */
     OPT_HISTORY = 256,
+    OPT_NO_PROJECT = 512, /* OPT_SESSION without what is about a project */
 };
 
 struct command {
@@ -49,6 +52,11 @@ extern const size_t ncommands;
 
 /* Parses options up to the first other word or "--"; sets cli->words. */
 int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err *e);
+/* Parses on behind the first of cli's words.  Returns 0, 1 if help was asked for and given, or -1.
+ */
+int cli_parse_more(struct cli *cli, const char *command, struct err *e);
+/* Takes the word AGENT, if there is one, and the options behind it; as cli_parse_more. */
+int cli_take_agent(struct cli *cli, const char *command, struct err *e);
 /* Appends the help of a command's options. */
 void cli_describe_options(int groups, struct buf *out);
 /* Prints on stdout; -1 if that fails. */
@@ -73,6 +81,9 @@ int cmd_doctor(struct cli *cli, struct err *e);
 int cmd_init(struct cli *cli, struct err *e);
 int cmd_plugin(struct cli *cli, struct err *e);
 int cmd_trust(struct cli *cli, struct err *e);
+int cmd_login(struct cli *cli, struct err *e);
+int cmd_logout(struct cli *cli, struct err *e);
+int cmd_auth(struct cli *cli, struct err *e);
 int cmd_help(struct cli *cli, struct err *e);
 
 /* Wraps a session around fn; writes --timing's file and the record of the run. */

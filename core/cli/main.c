@@ -40,6 +40,12 @@ const struct command commands[] = {
      "list, describe, check or start to write plugins", OPT_JSON, true, cmd_plugin},
     {"trust", "[--revoke] [--project DIR]", "approve this folder's agent.ini and runtime script",
      OPT_SESSION | OPT_REVOKE, false, cmd_trust},
+    {"login", "[OPTIONS] [AGENT] [-- ARGUMENTS...]", "get a credential for an agent and keep it",
+     OPT_SESSION | OPT_NO_PROJECT, true, cmd_login},
+    {"logout", "[OPTIONS] [AGENT]", "forget what was given at a login",
+     OPT_SESSION | OPT_NO_PROJECT, true, cmd_logout},
+    {"auth", "status [OPTIONS] [--json] [AGENT]", "tell which account a session would bill",
+     OPT_SESSION | OPT_NO_PROJECT | OPT_JSON, true, cmd_auth},
     {"help", "[COMMAND]", "show help", 0, true, cmd_help},
 };
 const size_t ncommands = ARRAY_LEN(commands);
@@ -100,6 +106,38 @@ static const struct command *find_command(const char *word)
     return NULL;
 }
 
+/* Shows a command's help. */
+static int help_with(struct cli *cli, const char *command, struct err *e)
+{
+    char *const words[] = {(char *)command, NULL};
+
+    cli->words = words;
+    return cmd_help(cli, e);
+}
+
+int cli_parse_more(struct cli *cli, const char *command, struct err *e)
+{
+    if (cli_parse(find_command(command), (char **)cli->words + 1, cli, e) < 0)
+        return -1;
+    if (!cli->help)
+        return 0;
+    return help_with(cli, command, e) < 0 ? -1 : 1;
+}
+
+int cli_take_agent(struct cli *cli, const char *command, struct err *e)
+{
+    char *const *words = cli->words;
+    char *agent[] = {(char *)"--agent", words[0], NULL};
+
+    if (!words[0] || cli->dashes)
+        return 0;
+    if (cli_parse(find_command(command), agent, cli, e) < 0)
+        return -1;
+    cli->words = words;
+    cli->named = true;
+    return cli_parse_more(cli, command, e);
+}
+
 static int unknown_command(const char *word, struct err *e)
 {
     const char *names[ARRAY_LEN(commands)];
@@ -136,12 +174,8 @@ static int dispatch(char **argv, struct err *e)
     }
     if (cli_parse(c, argv, &cli, e) < 0)
         return -1;
-    if (cli.help) {
-        char *const words[] = {(char *)c->name, NULL};
-
-        cli.words = words;
-        return cmd_help(&cli, e);
-    }
+    if (cli.help)
+        return help_with(&cli, c->name, e);
     return c->main(&cli, e);
 }
 

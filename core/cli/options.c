@@ -74,6 +74,8 @@ static const struct option {
 
 static bool applies(const struct option *o, int groups)
 {
+    if (groups & OPT_NO_PROJECT && (o->id == ID_PROJECT || o->id == ID_TRUST))
+        return false;
     return o->group == 0 || (o->group & groups);
 }
 
@@ -224,11 +226,9 @@ static int take(const struct command *c, char ***argv, struct cli *cli, struct e
 
 int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err *e)
 {
-    bool dashes = false;
-
-    while (*argv && (*argv)[0] == '-' && (*argv)[1] != '\0' && !dashes) {
-        dashes = strcmp(*argv, "--") == 0;
-        if (dashes)
+    while (*argv && (*argv)[0] == '-' && (*argv)[1] != '\0' && !cli->dashes) {
+        cli->dashes = strcmp(*argv, "--") == 0;
+        if (cli->dashes)
             argv++;
         else if (take(c, &argv, cli, e) < 0)
             return -1;

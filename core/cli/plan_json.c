@@ -78,6 +78,26 @@ static void add_credentials(cJSON *root, const struct plan *auth)
     }
 }
 
+cJSON *plan_view_accounts(const struct plan *auth)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (size_t i = 0; i < auth->n; i++) {
+        const struct plan_step *s = &auth->steps[i];
+        cJSON *o;
+
+        if (s->op != PLAN_ACCOUNT)
+            continue;
+        o = cJSON_CreateObject();
+        cJSON_AddItemToObject(o, "name", json_text(s->name));
+        cJSON_AddItemToObject(o, "billing", json_text(s->data.data));
+        cJSON_AddBoolToObject(o, "used", plan_is_used_account(auth, s));
+        cJSON_AddStringToObject(o, "plugin", s->plugin);
+        cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
 static void add_servers(cJSON *root, const struct plan *launch)
 {
     cJSON *list = cJSON_AddArrayToObject(root, "mcp_servers");
@@ -121,6 +141,7 @@ char *plan_view_json(const struct plan_view *v)
     add_mounts(root, v->session->project);
     add_environment(root, v);
     add_credentials(root, &v->auth);
+    cJSON_AddItemToObject(root, "accounts", plan_view_accounts(&v->auth));
     add_servers(root, &v->launch);
     add_argv(root, &v->launch);
     add_plan(root, "provision", &v->provision);

@@ -147,6 +147,8 @@ static void add_session(struct buf *out, const struct plan_view *v, const char *
         buf_printf(out, "  none: %s\n", v->auth_error.msg);
     else
         add_steps(out, &v->auth, 1u << PLAN_SECRET_ENV | 1u << PLAN_SECRET_FILE);
+    buf_puts(out, "\naccounts, the first of an agent is billed:\n");
+    add_steps(out, &v->auth, 1u << PLAN_ACCOUNT);
     buf_puts(out, "\nenvironment, by name:\n");
     add_environment(out, v);
     buf_puts(out, "\nfiles of the session:\n");

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include <cjson/cJSON.h>
+
 #include "session/session.h"
 
 struct plan_view {
@@ -19,5 +21,7 @@ struct plan_view {
 char *plan_view_text(const struct plan_view *v);
 /* As agentvm(1) documents it. */
 char *plan_view_json(const struct plan_view *v);
+/* The list of accounts in it. */
+cJSON *plan_view_accounts(const struct plan *auth);
 
 #endif

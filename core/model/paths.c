@@ -159,10 +159,12 @@ static int make_data(struct paths *p, struct err *e)
     p->vms = mem_printf("%s/vms", p->data);
     p->trust = mem_printf("%s/trust", p->data);
     p->sessions = mem_printf("%s/sessions", p->data);
+    p->logins = mem_printf("%s/logins", p->data);
     p->logs = mem_printf("%s/logs", p->data);
     if (make_folder(&place_data, p->data, e) < 0 || make_folder(&place_data, p->layers, e) < 0 ||
         make_folder(&place_data, p->vms, e) < 0 || make_folder(&place_data, p->trust, e) < 0 ||
-        make_folder(&place_data, p->sessions, e) < 0 || make_folder(&place_data, p->logs, e) < 0)
+        make_folder(&place_data, p->sessions, e) < 0 ||
+        make_folder(&place_data, p->logins, e) < 0 || make_folder(&place_data, p->logs, e) < 0)
         return -1;
     return 0;
 }
@@ -349,9 +351,9 @@ void paths_examine(struct paths *p, struct findings *f)
 
 void paths_free(struct paths *p)
 {
-    char *const members[] = {p->home,         p->data,           p->layers, p->vms,    p->trust,
-                             p->sessions,     p->logs,           p->cache,  p->config, p->run,
-                             p->plugins_user, p->plugins_system, p->guestd};
+    char *const members[] = {p->home,     p->data,         p->layers,         p->vms,   p->trust,
+                             p->sessions, p->logins,       p->logs,           p->cache, p->config,
+                             p->run,      p->plugins_user, p->plugins_system, p->guestd};
 
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
         free(members[i]);

@@ -6,6 +6,7 @@
  *     vms/<id>/            what a running VM keeps on disk rather than in run
  *     trust/<sha256 of a project path>   what the user approved there
  *     sessions/<sha256 of a project path>/<agent>/   what of its agent outlives the VMs
+ *     logins/<agent>       what the user gave at `agentvm login` (model/login)
  *     logs/                logs of provisioning and of VMs' consoles
  *     runs.jsonl           records of runs, and runs.1.jsonl the older ones
  *   cache    $XDG_CACHE_HOME/agentvm     (~/.cache/agentvm): the accelerator probe's result, QEMU's
@@ -33,6 +34,7 @@ struct paths {
     char *vms;
     char *trust;
     char *sessions;
+    char *logins;
     char *logs;
     char *cache;
     char *config;
@@ -67,7 +69,8 @@ void paths_free(struct paths *p);
 #define PATHS_SESSIONS_FILES "kept.d"
 #define PATHS_RUNS "runs.jsonl" /* below data */
 #define PATHS_RUNS_OLD "runs.1.jsonl"
-#define PATHS_ACCEL "accel.json" /* below cache */
+#define PATHS_ACCEL "accel.json"         /* below cache */
+#define PATHS_VM_NO_PROJECT "no-project" /* shared in place of a project, where there is none */
 #define PATHS_ACCEL_LOCK "accel.lock"
 #define PATHS_ACCEL_CONSOLE "accel.console"
 #define PATHS_ACCEL_LOG "accel.log"

@@ -109,6 +109,15 @@ void plan_drop(struct plan *p, enum plan_op op)
     p->n = left;
 }
 
+bool plan_is_used_account(const struct plan *p, const struct plan_step *s)
+{
+    const struct plan_step *first = p->steps;
+
+    while (first < s && (first->op != PLAN_ACCOUNT || strcmp(first->plugin, s->plugin) != 0))
+        first++;
+    return s->op == PLAN_ACCOUNT && first == s;
+}
+
 void plan_free(struct plan *p)
 {
     for (size_t i = 0; i < p->n; i++)

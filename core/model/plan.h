@@ -86,6 +86,8 @@ void plan_free(struct plan *p);
 void plan_drop(struct plan *p, enum plan_op op);
 /* How many of its steps have that operation. */
 size_t plan_count(const struct plan *p, enum plan_op op);
+/* Whether the step is an account that its plugin names before others: the one that is billed. */
+bool plan_is_used_account(const struct plan *p, const struct plan_step *s);
 
 /* Checks every step of the plan against the phase's rules: operations allowed, names and paths
  * well-formed (no "..", no NUL or newline), argv not empty, sizes.  The error names plugin, step

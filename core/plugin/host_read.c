@@ -123,6 +123,17 @@ static int read_below(const char *home, const char *path, bool secret, struct bu
     return rc < 0 ? err_prefix(e, "~/%s", path) : rc;
 }
 
+/* As host_misuse, with what the error advises. */
+static void fail_for(struct host *h, const char *service, const struct err *why)
+{
+    if (h->failed)
+        return;
+    err_set(&h->err, "agentvm_%s: %s", service, err_msg(why));
+    if (why->advice)
+        err_advise(&h->err, "%s", why->advice);
+    host_fail(h);
+}
+
 static const char *give_file(struct agentvm_host *services, const char *service, unsigned phases,
                              const char *path, size_t *len)
 {
@@ -141,7 +152,7 @@ static const char *give_file(struct agentvm_host *services, const char *service,
     }
     rc = read_below(h->ctx->home, path, secret, &data, &e);
     if (rc < 0)
-        host_misuse(h, service, "%s", err_msg(&e));
+        fail_for(h, service, &e);
     if (rc != 0)
         return NULL;
     if (len)

@@ -8,17 +8,52 @@
 
 enum { DEFAULT_ROWS = 24, DEFAULT_COLUMNS = 80 };
 
+static int save(struct tty *t, int fd, struct err *e)
+{
+    *t = (struct tty){.fd = fd};
+    return tcgetattr(fd, &t->saved) < 0 ? err_errno(e, errno, "cannot read the terminal's settings")
+                                        : 0;
+}
+
 int tty_raw(struct tty *t, int fd, struct err *e)
 {
     struct termios raw;
 
-    *t = (struct tty){.fd = fd};
-    if (tcgetattr(fd, &t->saved) < 0)
-        return err_errno(e, errno, "cannot read the terminal's settings");
+    if (save(t, fd, e) < 0)
+        return -1;
     raw = t->saved;
     cfmakeraw(&raw);
     if (tcsetattr(fd, TCSADRAIN, &raw) < 0)
         return err_errno(e, errno, "cannot put the terminal into raw mode");
+    t->raw = true;
+    return 0;
+}
+
+int tty_interruptible(const struct tty *t, struct err *e)
+{
+    struct termios raw;
+
+    if (tcgetattr(t->fd, &raw) < 0)
+        return err_errno(e, errno, "cannot read the terminal's settings");
+    raw.c_lflag |= ISIG;
+    raw.c_cc[VQUIT] = raw.c_cc[VSUSP] = _POSIX_VDISABLE;
+    if (tcsetattr(t->fd, TCSADRAIN, &raw) < 0)
+        return err_errno(e, errno, "cannot set the terminal's Ctrl-C");
+    return 0;
+}
+
+int tty_hide(struct tty *t, int fd, struct err *e)
+{
+    struct termios hidden;
+
+    if (save(t, fd, e) < 0)
+        return -1;
+    hidden = t->saved;
+    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    hidden.c_lflag |= ICANON | ISIG | ECHONL;
+    hidden.c_cc[VSUSP] = _POSIX_VDISABLE;
+    if (tcsetattr(fd, TCSAFLUSH, &hidden) < 0)
+        return err_errno(e, errno, "cannot switch off the terminal's echo");
     t->raw = true;
     return 0;
 }

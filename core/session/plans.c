@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/login.h"
 #include "session/session.h"
 
 struct plugin_context session_context(struct session *s, bool with_project)
@@ -69,6 +70,33 @@ static int add_servers(const struct profile *p, struct plan *out, struct err *e)
     return 0;
 }
 
+/* Only the agent's own hook is told of its login. */
+static int call_agent(struct session *s, const struct plugin *agent, enum plan_phase phase,
+                      struct plugin_context *ctx, struct plan *out, struct err *e)
+{
+    auto_free char *login = NULL;
+    int rc;
+
+    if (phase == PLAN_AUTH && login_read(&s->paths, agent->name, &login, e) < 0)
+        return -1;
+    ctx->login = login;
+    rc = plugin_call(agent, phase, ctx, out, e);
+    ctx->login = NULL;
+    if (login)
+        explicit_bzero(login, strlen(login));
+    return rc;
+}
+
+int session_agent_auth(struct session *s, const struct plugin *agent, struct plan *out,
+                       struct err *e)
+{
+    struct plugin_context ctx = session_context(s, true);
+
+    if (!ctx.workspace) /* no project is asked about; hooks may count on a folder */
+        ctx.workspace = s->user.home;
+    return call_agent(s, agent, PLAN_AUTH, &ctx, out, e);
+}
+
 int session_plan(struct session *s, enum plan_phase phase, struct plan *out, struct err *e)
 {
     struct plugin_context ctx = session_context(s, phase != PLAN_PROVISION);
@@ -84,7 +112,7 @@ int session_plan(struct session *s, enum plan_phase phase, struct plan *out, str
     if (phase == PLAN_LAUNCH && add_servers(&s->profile, out, e) < 0)
         return -1;
     ctx.offers = out;
-    if (plugin_call(&s->agent, phase, &ctx, &agent, e) < 0)
+    if (call_agent(s, &s->agent, phase, &ctx, &agent, e) < 0)
         return -1;
     if (strcmp(s->profile.sessions, "discard") == 0) {
         plan_drop(&agent, PLAN_KEEP);

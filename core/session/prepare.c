@@ -91,10 +91,20 @@ int session_load_profile(struct session *s, struct err *e)
     return session_build_profile(s, e);
 }
 
+static int find_driver(struct session *s, struct err *e)
+{
+    s->driver = vm_driver_find(s->profile.backend, e);
+    return s->driver ? 0 : -1;
+}
+
 int session_load(struct session *s, struct err *e)
 {
     if (session_load_profile(s, e) < 0 || session_approve_profile(s, e) < 0)
         return -1;
-    s->driver = vm_driver_find(s->profile.backend, e);
-    return s->driver ? 0 : -1;
+    return find_driver(s, e);
+}
+
+int session_load_user(struct session *s, struct err *e)
+{
+    return session_build_profile(s, e) < 0 ? -1 : find_driver(s, e);
 }

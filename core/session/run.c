@@ -160,9 +160,8 @@ static int start_vm(struct session *s, struct template *t, const struct plan *pl
     return session_start_vm(s, t, MACHINE_BOOT, NULL, e);
 }
 
-/* Starts a VM, runs what body says, ends the VM. */
-static int in_new_vm(struct session *s, int (*body)(struct session *, void *, struct err *),
-                     void *arg, struct err *e)
+int session_in_new_vm(struct session *s, int (*body)(struct session *, void *, struct err *),
+                      void *arg, struct err *e)
 {
     auto_template struct template t = TEMPLATE_INIT;
     auto_plan struct plan plan = PLAN_INIT;
@@ -204,7 +203,8 @@ int session_run(struct session *s, struct err *e)
         session_plan(s, PLAN_LAUNCH, &l.launch, e) < 0 ||
         kept_prepare(&s->paths, s->project, s->agent.name, &l.launch, &s->kept, e) < 0)
         return -1;
-    return in_new_vm(s, agent_body, &l, e);
+    session_tell_accounts(&l.auth);
+    return session_in_new_vm(s, agent_body, &l, e);
 }
 
 static int command_body(struct session *s, void *arg, struct err *e)
@@ -267,7 +267,7 @@ int session_exec_command(struct session *s, char *const *argv, struct err *e)
         argv = shell;
     if (session_load(s, e) < 0 || choose_vm(s, &id, e) < 0)
         return -1;
-    return id ? attach(s, id, argv, e) : in_new_vm(s, command_body, (void *)argv, e);
+    return id ? attach(s, id, argv, e) : session_in_new_vm(s, command_body, (void *)argv, e);
 }
 
 int session_setup(struct session *s, struct err *e)

@@ -160,7 +160,8 @@ static int run_on_terminal(struct session *s, const struct guest_program *p,
     int rc;
 
     if (io.tty) {
-        if (tty_raw(&s->tty, STDIN_FILENO, e) < 0)
+        if (tty_raw(&s->tty, STDIN_FILENO, e) < 0 ||
+            (s->interruptible && tty_interruptible(&s->tty, e) < 0))
             return -1;
         client_lend_tty(s->link, STDIN_FILENO, &s->tty.saved, NULL);
     }

@@ -66,6 +66,7 @@ struct session {
     bool overdue;             /* why the last VM did not start: a deadline passed */
     bool engine_ran;          /* the engine of the last VM came up, however that ended */
     bool program_runs;        /* signals go to the program in the guest */
+    bool interruptible;       /* Ctrl-C on its terminal is a signal, too, not a byte of its input */
     int signals;              /* how many it got */
     struct loop_timer *abort_timer;
     struct tty tty;
@@ -86,6 +87,9 @@ int session_build_profile(struct session *s, struct err *e);
 /* The same with the approval, and the driver. */
 int session_load(struct session *s, struct err *e);
 
+/* The same without a project: what the user's file and the command line say. */
+int session_load_user(struct session *s, struct err *e);
+
 /* Makes sure that the project's agent.ini is approved, where it has to be. */
 int session_approve_profile(struct session *s, struct err *e);
 
@@ -98,6 +102,9 @@ struct plugin_context session_context(struct session *s, bool with_project);
 /* Plans of all plugins' hooks of a phase: tools first, then the profile's MCP servers, then the
  * agent, which gets all that was offered. */
 int session_plan(struct session *s, enum plan_phase phase, struct plan *out, struct err *e);
+/* What an agent's auth hook says, given what `agentvm login` keeps for it. */
+int session_agent_auth(struct session *s, const struct plugin *agent, struct plan *out,
+                       struct err *e);
 /* The provision plan with the core's own steps. */
 int session_provision_plan(struct session *s, struct plan *out, struct err *e);
 
@@ -204,9 +211,18 @@ bool session_has_tty(void);
  * which folder, as which user and with which environment the agent would look for it. */
 int session_check_servers(struct session *s, const struct guest_program *as, struct err *e);
 
+/* Starts a VM, runs what body says, ends the VM.  Returns what body does, or -1. */
+int session_in_new_vm(struct session *s, int (*body)(struct session *, void *, struct err *),
+                      void *arg, struct err *e);
+
+/* Tells which account a session bills, where there are several. */
+void session_tell_accounts(const struct plan *auth);
+
 /* The commands' stories.  Each returns the exit code for the shell, or -1 with an error. */
 int session_run(struct session *s, struct err *e);
 int session_exec_command(struct session *s, char *const *argv, struct err *e);
 int session_setup(struct session *s, struct err *e);
+int session_login(struct session *s, struct err *e);
+int session_logout(struct session *s, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 /* Which credential a session gets: exactly one, so that it is clear who pays.
  *
  *   oauth-token  CLAUDE_CODE_OAUTH_TOKEN      a subscription, from `claude setup-token`
+ *   login        kept by `agentvm login`      the same
  *   file         ~/.claude/.credentials.json  a subscription, from logging in on the host
  *   auth-token   ANTHROPIC_AUTH_TOKEN         a gateway's bearer token
  *   api-key      ANTHROPIC_API_KEY            metered billing
@@ -8,7 +9,7 @@
  * auto takes the first that is there, in this order: a key that lies in the environment for other
  * programs must not silently move a subscriber to metered billing.  Where ANTHROPIC_BASE_URL is set
  * the order is auth-token, api-key, oauth-token: the key beside the URL is the one that belongs to
- * it, and the host's own login is never sent to another server unless `credential = file` says so.
+ * it, and neither login is ever sent to another server unless option credential says so.
  *
  * Of the host's login only the access token goes along, which lasts some hours.  With the refresh
  * token, the guest would renew the login and thereby end the host's; MCP servers' tokens, which
@@ -24,19 +25,28 @@
 #include "json.h"
 
 #define LOGIN_FILE ".claude/.credentials.json"
-#define SETUP_TOKEN "CLAUDE_CODE_OAUTH_TOKEN (from: claude setup-token)"
 
 enum { APPROVED_TAIL = 20 }; /* last bytes of a key by which Claude Code remembers it */
 
 struct source {
-    const char *name;     /* of option credential */
-    const char *variable; /* NULL: the host's login */
+    const char *name;    /* of option credential */
+    const char *account; /* as the user is told of it; the variable, where it is in one */
+    const char *billing;
 };
 
-static const struct source oauth_token = {"oauth-token", "CLAUDE_CODE_OAUTH_TOKEN"};
-static const struct source login_file = {"file", NULL};
-static const struct source auth_token = {"auth-token", "ANTHROPIC_AUTH_TOKEN"};
-static const struct source api_key = {"api-key", "ANTHROPIC_API_KEY"};
+#define SUBSCRIPTION "subscription"
+#define GATEWAY "gateway"
+
+static const struct source oauth_token = {"oauth-token", "CLAUDE_CODE_OAUTH_TOKEN", SUBSCRIPTION};
+static const struct source kept_login = {"login", "agentvm login", SUBSCRIPTION};
+static const struct source login_file = {"file", "~/" LOGIN_FILE, SUBSCRIPTION};
+static const struct source auth_token = {"auth-token", "ANTHROPIC_AUTH_TOKEN", GATEWAY};
+static const struct source api_key = {"api-key", "ANTHROPIC_API_KEY", "metered API"};
+
+/* In the order of preference. */
+static const struct source *const sources[] = {&oauth_token, &kept_login, &login_file,
+                                               &auth_token,  &api_key,    NULL};
+static const struct source *const gateway_sources[] = {&auth_token, &api_key, &oauth_token, NULL};
 
 /* Whether a secret can be a header's value; a line end that was pasted along cannot. */
 static int is_header_value(const char *s)
@@ -60,16 +70,19 @@ static int approve_key(struct agentvm_host *h, const char *key)
     return agentvm_secret_file(h, "~/.claude.json", 0600, t.s, t.n);
 }
 
-static int give_variable(struct agentvm_host *h, const struct source *s, const char *value)
+static int give_value(struct agentvm_host *h, const struct source *s, const char *value)
 {
+    const char *variable = s == &kept_login ? oauth_token.account : s->account;
     char why[96];
 
+    if (!value) /* it was there, so the call is being made to fail */
+        return -1;
     if (!is_header_value(value)) {
         snprintf(why, sizeof(why), "%s contains a space, a line end or another odd character",
-                 s->variable);
+                 s->account);
         return agentvm_fail(h, why, "set it to the bare key or token");
     }
-    agentvm_secret_env(h, s->variable, value);
+    agentvm_secret_env(h, variable, value);
     return s == &api_key ? approve_key(h, value) : 0;
 }
 
@@ -108,73 +121,100 @@ static int has_expired(const char *login, size_t len)
     return expires && strtoll(expires, NULL, 10) / 1000 <= (long long)time(NULL);
 }
 
-/* Returns 1 if there is no login. */
-static int give_login(struct agentvm_host *h)
+/* Finds the host's login and copies what a session needs of it; 0 if there is none. */
+static int read_login(struct agentvm_host *h, struct agentvm_text *out, int *expired)
 {
     size_t len = 0, login_len = 0;
-    const char *file = agentvm_host_file(h, LOGIN_FILE, &len);
+    const char *file = agentvm_host_secret(h, LOGIN_FILE, &len);
     const char *login = file ? json_find(file, len, "claudeAiOauth", &login_len) : NULL;
-    struct agentvm_text t = {0};
 
-    if (!login || !copy_login(login, login_len, &t))
-        return 1;
-    if (has_expired(login, login_len))
+    if (!login || !copy_login(login, login_len, out))
+        return 0;
+    *expired = has_expired(login, login_len);
+    return 1;
+}
+
+static int give_file(struct agentvm_host *h)
+{
+    struct agentvm_text t = {0};
+    int expired = 0;
+
+    if (!read_login(h, &t, &expired))
+        return -1;
+    if (expired)
         return agentvm_fail(h, "the login in ~/" LOGIN_FILE " has expired",
-                            "run claude on this host once to renew it, or set " SETUP_TOKEN
-                            ", which lasts a year");
+                            "run claude on this host once to renew it, or run agentvm login "
+                            "claude for a token that lasts a year");
     return agentvm_secret_file(h, "~/" LOGIN_FILE, 0600, t.s, t.n);
 }
 
-/* Returns 1 if the host has no such credential. */
-static int give(struct agentvm_host *h, const struct source *s)
+/* The credential where it is one text, else NULL. */
+static const char *find_value(struct agentvm_host *h, const struct source *s)
 {
-    const char *value;
-
-    if (!s->variable)
-        return give_login(h);
-    value = agentvm_host_env(h, s->variable);
-    return value ? give_variable(h, s, value) : 1;
+    if (s == &login_file)
+        return NULL;
+    return s == &kept_login ? agentvm_login(h) : agentvm_host_env(h, s->account);
 }
 
-static int give_first(struct agentvm_host *h, const struct source *const *sources, size_t n)
+static int exists(struct agentvm_host *h, const struct source *s)
 {
-    for (size_t i = 0; i < n; i++) {
-        int rc = give(h, sources[i]);
+    struct agentvm_text t = {0};
+    int expired;
 
-        if (rc <= 0)
-            return rc;
-    }
+    return s == &login_file ? read_login(h, &t, &expired) : find_value(h, s) != NULL;
+}
+
+static void name_account(struct agentvm_host *h, const struct source *s, const char *base_url)
+{
+    agentvm_account(h, s->account, base_url && s == &api_key ? GATEWAY : s->billing);
+}
+
+/* Hands one over, which exists, and names all that there are. */
+static int give(struct agentvm_host *h, const struct source *s, const char *base_url)
+{
+    name_account(h, s, base_url);
+    for (size_t i = 0; sources[i]; i++)
+        if (sources[i] != s && exists(h, sources[i]))
+            name_account(h, sources[i], base_url);
+    return s == &login_file ? give_file(h) : give_value(h, s, find_value(h, s));
+}
+
+static int give_first(struct agentvm_host *h, const char *base_url)
+{
+    const struct source *const *s = base_url ? gateway_sources : sources;
+
+    for (; *s; s++)
+        if (exists(h, *s))
+            return give(h, *s, base_url);
     return agentvm_fail(h, "no credential for Claude Code",
-                        "set " SETUP_TOKEN ", ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or log in "
-                        "with claude on this host (~/" LOGIN_FILE ")");
+                        "run agentvm login claude; or set CLAUDE_CODE_OAUTH_TOKEN (from: claude "
+                        "setup-token), ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN; or log in with "
+                        "claude on this host (~/" LOGIN_FILE ")");
 }
 
-static int give_named(struct agentvm_host *h, const char *name)
+static int give_named(struct agentvm_host *h, const char *name, const char *base_url)
 {
-    static const struct source *const all[] = {&oauth_token, &login_file, &auth_token, &api_key};
     char why[128];
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        int rc;
-
-        if (strcmp(all[i]->name, name) != 0)
+    for (size_t i = 0; sources[i]; i++) {
+        if (strcmp(sources[i]->name, name) != 0)
             continue;
-        rc = give(h, all[i]);
-        if (rc <= 0)
-            return rc;
-        snprintf(why, sizeof(why), "option credential is %s, but there is no %s", name,
-                 all[i]->variable ? all[i]->variable : "login in ~/" LOGIN_FILE);
-        return agentvm_fail(h, why, "set it, or choose another [plugin.claude] credential");
+        if (exists(h, sources[i]))
+            return give(h, sources[i], base_url);
+        snprintf(why, sizeof(why), "option credential is %s, but there is no %s%s", name,
+                 sources[i] == &login_file ? "login in " : "", sources[i]->account);
+        return agentvm_fail(h, why,
+                            sources[i] == &kept_login
+                                ? "run agentvm login claude, or choose another [plugin.claude] "
+                                  "credential"
+                                : "set it, or choose another [plugin.claude] credential");
     }
-    return agentvm_fail(h,
-                        "option credential is none of auto, oauth-token, file, auth-token, api-key",
+    return agentvm_fail(h, "option credential is none of auto, " CLAUDE_CREDENTIALS,
                         "correct [plugin.claude] credential in agent.ini");
 }
 
 int claude_auth(struct agentvm_host *h)
 {
-    static const struct source *const own[] = {&oauth_token, &login_file, &auth_token, &api_key};
-    static const struct source *const gateway[] = {&auth_token, &api_key, &oauth_token};
     const char *credential = agentvm_option(h, "credential");
     const char *base_url = agentvm_host_env(h, "ANTHROPIC_BASE_URL");
     const char *guest_url = base_url ? agentvm_guest_url(h, base_url) : NULL;
@@ -183,8 +223,20 @@ int claude_auth(struct agentvm_host *h)
         agentvm_secret_env(h, "ANTHROPIC_BASE_URL", guest_url);
     else if (guest_url)
         agentvm_env(h, "ANTHROPIC_BASE_URL", guest_url);
-    if (strcmp(credential, "auto") != 0)
-        return give_named(h, credential);
-    return base_url ? give_first(h, gateway, sizeof(gateway) / sizeof(gateway[0]))
-                    : give_first(h, own, sizeof(own) / sizeof(own[0]));
+    return strcmp(credential, "auto") == 0 ? give_first(h, base_url)
+                                           : give_named(h, credential, base_url);
+}
+
+/* setup-token is for a subscription and prints a token that lasts a year.  Its output is for
+ * people, so it is not read; the user is asked for the token. */
+int claude_login(struct agentvm_host *h)
+{
+    struct agentvm_list argv = {0};
+
+    claude_set_environment(h);
+    agentvm_ask(h, "OAuth token");
+    agentvm_list_add(&argv, "claude");
+    agentvm_list_add(&argv, "setup-token");
+    agentvm_list_add_all(&argv, agentvm_args(h));
+    return agentvm_exec(h, argv.v);
 }

@@ -16,7 +16,7 @@
 
 static const struct agentvm_option options[] = {
     {"version", "2.1.330", "version of Claude Code in the image", AGENTVM_OPTION_SENSITIVE},
-    {"credential", "auto", "which one to hand over: auto, oauth-token, file, auth-token, api-key",
+    {"credential", "auto", "which one to hand over: auto, " CLAUDE_CREDENTIALS,
      AGENTVM_OPTION_SENSITIVE},
     {"model", NULL, "model to start with, such as opus", AGENTVM_OPTION_SENSITIVE},
     {"arguments", NULL, "further arguments of claude, separated by blanks",
@@ -109,7 +109,7 @@ static const char *write_mcp_config(struct agentvm_host *h)
 }
 
 /* The VM is the sandbox: no question is left to ask inside it. */
-static void set_environment(struct agentvm_host *h)
+void claude_set_environment(struct agentvm_host *h)
 {
     static const char *const names[] = {
         "IS_SANDBOX",                                           /* root may skip permissions */
@@ -157,7 +157,7 @@ static int launch(struct agentvm_host *h)
     const char *mcp = write_mcp_config(h);
     struct agentvm_list argv = {0};
 
-    set_environment(h);
+    claude_set_environment(h);
     keep_sessions(h);
     agentvm_list_add(&argv, "claude");
     if (mcp) {
@@ -177,4 +177,5 @@ static int launch(struct agentvm_host *h)
 
 AGENTVM_PLUGIN(.kind = AGENTVM_AGENT, .name = "claude", .version = "0.1",
                .summary = "Claude Code, the coding agent of Anthropic", .options = options,
-               .provision = provision, .auth = claude_auth, .launch = launch);
+               .provision = provision, .auth = claude_auth, .launch = launch,
+               .login = claude_login);

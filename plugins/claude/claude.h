@@ -6,7 +6,14 @@
 /* What a fresh home must contain lest Claude Code asks about colours and accounts first. */
 #define CLAUDE_ONBOARDED "\"hasCompletedOnboarding\": true"
 
+/* Values of option credential beside auto. */
+#define CLAUDE_CREDENTIALS "oauth-token, login, file, auth-token, api-key"
+
 /* Hands over one credential (auth.c). */
 int claude_auth(struct agentvm_host *h);
+/* Tells how to get one (auth.c). */
+int claude_login(struct agentvm_host *h);
+/* Keeps Claude Code from asking and from talking to others (claude.c). */
+void claude_set_environment(struct agentvm_host *h);
 
 #endif

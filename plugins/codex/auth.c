@@ -1,10 +1,13 @@
 /* Which API key a session gets, and which server it goes to.
  *
- *   codex-key   CODEX_API_KEY    set for Codex alone
- *   openai-key  OPENAI_API_KEY   set for all that uses the API
+ *   codex-key   CODEX_API_KEY              set for Codex alone
+ *   login       kept by `agentvm login`    given for Codex in VMs alone
+ *   openai-key  OPENAI_API_KEY             set for all that uses the API
  *
- * auto takes the first that is there, in this order; where OPENAI_BASE_URL is set, in the reverse
- * order: the key beside the URL is the one that belongs to it.  A login of the ChatGPT plan in
+ * auto takes the first that is there, in this order.  Where OPENAI_BASE_URL is set the order is
+ * openai-key, codex-key: the key beside the URL is the one that belongs to it, and what was given
+ * at a login goes to another server only if option credential says so.  A login of the ChatGPT plan
+ * in
  * ~/.codex/auth.json stays on the host: a guest that renewed it would end the host's.
  *
  * The server is written as a model provider of its own.  Codex's built-in one ignores keys in the
@@ -21,12 +24,17 @@
 #define DEFAULT_URL "https://api.openai.com/v1"
 
 struct source {
-    const char *name; /* of option credential */
-    const char *variable;
+    const char *name;    /* of option credential */
+    const char *account; /* as the user is told of it; the variable, where it is in one */
 };
 
 static const struct source codex_key = {"codex-key", "CODEX_API_KEY"};
+static const struct source kept_login = {"login", "agentvm login"};
 static const struct source openai_key = {"openai-key", "OPENAI_API_KEY"};
+
+/* In the order of preference. */
+static const struct source *const sources[] = {&codex_key, &kept_login, &openai_key, NULL};
+static const struct source *const gateway_sources[] = {&openai_key, &codex_key, NULL};
 
 /* Whether a key can be a header's value; a line end that was pasted along cannot. */
 static int is_header_value(const char *s)
@@ -37,42 +45,67 @@ static int is_header_value(const char *s)
     return 1;
 }
 
-/* Returns 1 if the host has no such key. */
-static int give(struct agentvm_host *h, const struct source *s)
+static const char *find_key(struct agentvm_host *h, const struct source *s)
 {
-    const char *key = agentvm_host_env(h, s->variable);
-    char why[96];
-
-    if (!key)
-        return 1;
-    if (is_header_value(key))
-        return agentvm_secret_env(h, GUEST_KEY, key);
-    snprintf(why, sizeof(why), "%s contains a space, a line end or another odd character",
-             s->variable);
-    return agentvm_fail(h, why, "set it to the bare key");
+    return s == &kept_login ? agentvm_login(h) : agentvm_host_env(h, s->account);
 }
 
-static int give_any(struct agentvm_host *h, const struct source *first, const struct source *second)
+/* Hands one over and names all that there are. */
+static int give(struct agentvm_host *h, const struct source *s, const char *key,
+                const char *base_url)
 {
-    int rc = give(h, first);
-
-    if (rc == 1)
-        rc = give(h, second);
-    return rc == 1 ? agentvm_fail(h, "no credential for Codex",
-                                  "set OPENAI_API_KEY, or CODEX_API_KEY where Codex has a key of "
-                                  "its own; the host's own login is not handed over")
-                   : rc;
-}
-
-static int give_named(struct agentvm_host *h, const struct source *s)
-{
-    int rc = give(h, s);
+    const char *billing = base_url ? "gateway" : "metered API";
     char why[96];
 
-    if (rc != 1)
-        return rc;
-    snprintf(why, sizeof(why), "option credential is %s, but there is no %s", s->name, s->variable);
-    return agentvm_fail(h, why, "set it, or choose another [plugin.codex] credential");
+    if (!is_header_value(key)) {
+        snprintf(why, sizeof(why), "%s contains a space, a line end or another odd character",
+                 s->account);
+        return agentvm_fail(h, why, "set it to the bare key");
+    }
+    agentvm_account(h, s->account, billing);
+    for (size_t i = 0; sources[i]; i++)
+        if (sources[i] != s && find_key(h, sources[i]))
+            agentvm_account(h, sources[i]->account, billing);
+    return agentvm_secret_env(h, GUEST_KEY, key);
+}
+
+static int give_first(struct agentvm_host *h, const char *base_url)
+{
+    const struct source *const *s = base_url ? gateway_sources : sources;
+
+    for (; *s; s++) {
+        const char *key = find_key(h, *s);
+
+        if (key)
+            return give(h, *s, key, base_url);
+    }
+    return agentvm_fail(h, "no credential for Codex",
+                        "run agentvm login codex, or set OPENAI_API_KEY, or CODEX_API_KEY where "
+                        "Codex has a key of its own; the host's own login is not handed over");
+}
+
+static int give_named(struct agentvm_host *h, const char *name, const char *base_url)
+{
+    char why[96];
+
+    for (size_t i = 0; sources[i]; i++) {
+        const char *key;
+
+        if (strcmp(sources[i]->name, name) != 0)
+            continue;
+        key = find_key(h, sources[i]);
+        if (key)
+            return give(h, sources[i], key, base_url);
+        snprintf(why, sizeof(why), "option credential is %s, but there is no %s", name,
+                 sources[i]->account);
+        return agentvm_fail(h, why,
+                            sources[i] == &kept_login
+                                ? "run agentvm login codex, or choose another [plugin.codex] "
+                                  "credential"
+                                : "set it, or choose another [plugin.codex] credential");
+    }
+    return agentvm_fail(h, "option credential is none of auto, " CODEX_CREDENTIALS,
+                        "correct [plugin.codex] credential in agent.ini");
 }
 
 /* A secret, because the URL may hold a password. */
@@ -99,13 +132,12 @@ int codex_auth(struct agentvm_host *h)
         return agentvm_fail(h, "OPENAI_BASE_URL is not a URL of the form https://HOST/v1",
                             "correct it, or unset it for OpenAI's own server");
     write_provider(h, base_url ? agentvm_guest_url(h, base_url) : DEFAULT_URL);
-    if (strcmp(credential, "auto") == 0)
-        return base_url ? give_any(h, &openai_key, &codex_key)
-                        : give_any(h, &codex_key, &openai_key);
-    if (strcmp(credential, codex_key.name) == 0)
-        return give_named(h, &codex_key);
-    if (strcmp(credential, openai_key.name) == 0)
-        return give_named(h, &openai_key);
-    return agentvm_fail(h, "option credential is none of auto, codex-key, openai-key",
-                        "correct [plugin.codex] credential in agent.ini");
+    return strcmp(credential, "auto") == 0 ? give_first(h, base_url)
+                                           : give_named(h, credential, base_url);
+}
+
+/* Keys are made on OpenAI's web site: no program helps with that. */
+int codex_login(struct agentvm_host *h)
+{
+    return agentvm_ask(h, "OpenAI API key");
 }

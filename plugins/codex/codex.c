@@ -9,7 +9,7 @@
 
 static const struct agentvm_option options[] = {
     {"version", "0.169.0", "version of Codex in the image", AGENTVM_OPTION_SENSITIVE},
-    {"credential", "auto", "which one to hand over: auto, codex-key, openai-key",
+    {"credential", "auto", "which one to hand over: auto, " CODEX_CREDENTIALS,
      AGENTVM_OPTION_SENSITIVE},
     {"model", NULL, "model to start with", AGENTVM_OPTION_SENSITIVE},
     {"arguments", NULL, "further arguments of codex, separated by blanks",
@@ -140,4 +140,4 @@ static int launch(struct agentvm_host *h)
 
 AGENTVM_PLUGIN(.kind = AGENTVM_AGENT, .name = "codex", .version = "0.1",
                .summary = "Codex, the coding agent of OpenAI", .options = options,
-               .provision = provision, .auth = codex_auth, .launch = launch);
+               .provision = provision, .auth = codex_auth, .launch = launch, .login = codex_login);

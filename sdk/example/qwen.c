@@ -45,7 +45,8 @@ static int provision(struct agentvm_host *h)
 
 static int auth(struct agentvm_host *h)
 {
-    const char *key = agentvm_host_env(h, "OPENAI_API_KEY");
+    const char *set = agentvm_host_env(h, "OPENAI_API_KEY"), *kept = agentvm_login(h);
+    const char *key = set ? set : kept;
     const char *url = agentvm_host_env(h, "OPENAI_BASE_URL");
     const char *model = agentvm_option(h, "model");
 
@@ -53,15 +54,25 @@ static int auth(struct agentvm_host *h)
         model = agentvm_host_env(h, "OPENAI_MODEL");
     if (!key)
         return agentvm_fail(h, "no credential for Qwen Code",
-                            "set OPENAI_API_KEY, and OPENAI_BASE_URL for another server than "
-                            "OpenAI's");
+                            "set OPENAI_API_KEY, or run agentvm login qwen; and set "
+                            "OPENAI_BASE_URL for another server than OpenAI's");
     if (!model)
         return agentvm_fail(h, "Qwen Code is not told which model to use",
                             "set OPENAI_MODEL, or [plugin.qwen] model in agent.ini");
+    if (set)
+        agentvm_account(h, "OPENAI_API_KEY", "metered API");
+    if (kept)
+        agentvm_account(h, "agentvm login", "metered API");
     agentvm_secret_env(h, "OPENAI_API_KEY", key);
     if (url)
         agentvm_env(h, "OPENAI_BASE_URL", agentvm_guest_url(h, url));
     return agentvm_env(h, "OPENAI_MODEL", model);
+}
+
+/* What `agentvm login qwen` asks for and keeps for auth. */
+static int login(struct agentvm_host *h)
+{
+    return agentvm_ask(h, "API key");
 }
 
 static int launch(struct agentvm_host *h)
@@ -84,4 +95,4 @@ static int launch(struct agentvm_host *h)
 
 AGENTVM_PLUGIN(.kind = AGENTVM_AGENT, .name = "qwen", .version = "1",
                .summary = "Qwen Code, with any OpenAI-compatible server", .options = options,
-               .provision = provision, .auth = auth, .launch = launch);
+               .provision = provision, .auth = auth, .launch = launch, .login = login);

@@ -12,7 +12,9 @@ enum { ENV_MAX = 8 };
 struct call {
     const char *option, *value; /* one setting of the plugin */
     const char *env[ENV_MAX];   /* of the host */
+    const char *kept;           /* by agentvm login */
     const char *login;          /* content of ~/.claude/.credentials.json on the host */
+    mode_t login_mode;          /* 0: 0600 */
     const char *workspace;      /* NULL: /w */
     unsigned uid;
     const char *args[ENV_MAX]; /* the user's */
@@ -47,6 +49,7 @@ static inline int call_plugin(const char *name, enum plan_phase phase, struct ca
                                  .guest_host = "10.0.2.2",
                                  .args = (char *const *)(uintptr_t)c->args,
                                  .host_env = (char *const *)(uintptr_t)c->env,
+                                 .login = c->kept,
                                  .profile = &profile,
                                  .offers = c->offers};
     struct plugin pl;
@@ -55,7 +58,8 @@ static inline int call_plugin(const char *name, enum plan_phase phase, struct ca
     file_remove_tree_at(AT_FDCWD, home, NULL);
     assert_ok(file_mkdirs(folder, 0700, &c->err), &c->err);
     if (c->login)
-        free(fixture_write("home/.claude/.credentials.json", c->login, strlen(c->login), 0600));
+        free(fixture_write("home/.claude/.credentials.json", c->login, strlen(c->login),
+                           c->login_mode ? c->login_mode : 0600));
     assert_ok(plugin_inspect(path, &pl, &c->err), &c->err);
     rc = plugin_call(&pl, phase, &ctx, &c->plan, &c->err);
     plugin_free(&pl);
@@ -88,6 +92,17 @@ static inline char *secrets_of(const struct plan *p)
             buf_printf(&b, "%s%s=%s", b.len ? " " : "", p->steps[i].name, p->steps[i].data.data);
         else if (p->steps[i].op == PLAN_SECRET_FILE)
             buf_printf(&b, "%s%s", b.len ? " " : "", p->steps[i].path);
+    return buf_steal(&b);
+}
+
+/* All accounts of the plan in their order: "NAME (BILLING), ...". */
+static inline char *accounts_of(const struct plan *p)
+{
+    struct buf b = BUF_INIT;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (p->steps[i].op == PLAN_ACCOUNT)
+            buf_printf(&b, "%s%s (%s)", b.len ? ", " : "", p->steps[i].name, p->steps[i].data.data);
     return buf_steal(&b);
 }
 

@@ -57,6 +57,8 @@ static void test_version_option(void **state)
     "\"accessToken\":\"at-1\", \"refreshToken\" : \"rt-1\", \"expiresAt\": 33333333333000, " \
     "\"scopes\": [\"user:inference\", \"a]\\\"}\"], \"subscriptionType\":\"max\"}}"
 #define LOGIN_PATH "~/.claude/.credentials.json"
+#define KEPT "sk-ant-oat01-kept"
+#define GIVES_KEPT "CLAUDE_CODE_OAUTH_TOKEN=" KEPT
 
 static void test_credentials(void **state)
 {
@@ -68,19 +70,23 @@ static void test_credentials(void **state)
         {{.env = {TOKEN}}, TOKEN},
         {{.env = {OAUTH}}, OAUTH},
         {{.login = LOGIN}, LOGIN_PATH},
+        {{.kept = KEPT}, GIVES_KEPT},
         /* A subscription goes before what is metered ... */
         {{.env = {KEY, TOKEN, OAUTH}, .login = LOGIN}, OAUTH},
         {{.env = {KEY, TOKEN}, .login = LOGIN}, LOGIN_PATH},
         {{.env = {KEY, TOKEN}}, TOKEN},
-        /* ... but is not sent to a gateway that has a key of its own, and the login never. */
+        {{.env = {OAUTH}, .kept = KEPT}, OAUTH},
+        {{.env = {KEY, TOKEN}, .login = LOGIN, .kept = KEPT}, GIVES_KEPT},
+        /* ... but is not sent to a gateway that has a key of its own, and a login never. */
         {{.env = {KEY, URL, OAUTH}, .login = LOGIN}, KEY " ~/.claude.json"},
         {{.env = {KEY, URL, TOKEN}, .login = LOGIN}, TOKEN},
-        {{.env = {OAUTH, URL}, .login = LOGIN}, OAUTH},
+        {{.env = {OAUTH, URL}, .login = LOGIN, .kept = KEPT}, OAUTH},
         /* The option decides. */
         {{.option = "credential", .value = "api-key", .env = {KEY, OAUTH}}, KEY " ~/.claude.json"},
         {{.option = "credential", .value = "file", .env = {KEY, URL}, .login = LOGIN}, LOGIN_PATH},
         {{.option = "credential", .value = "auth-token", .env = {KEY, TOKEN}}, TOKEN},
         {{.option = "credential", .value = "oauth-token", .env = {KEY, OAUTH}}, OAUTH},
+        {{.option = "credential", .value = "login", .env = {OAUTH, URL}, .kept = KEPT}, GIVES_KEPT},
     };
 
     (void)state;
@@ -94,6 +100,58 @@ static void test_credentials(void **state)
     }
 }
 
+static void test_accounts(void **state)
+{
+    static const struct {
+        struct call call;
+        const char *accounts;
+    } cases[] = {
+        {{.env = {KEY}}, "ANTHROPIC_API_KEY (metered API)"},
+        {{.env = {KEY, URL}}, "ANTHROPIC_API_KEY (gateway)"},
+        {{.env = {KEY, TOKEN, OAUTH}, .login = LOGIN, .kept = KEPT},
+         "CLAUDE_CODE_OAUTH_TOKEN (subscription), agentvm login (subscription), " LOGIN_PATH
+         " (subscription), ANTHROPIC_AUTH_TOKEN (gateway), ANTHROPIC_API_KEY (metered API)"},
+        {{.option = "credential", .value = "api-key", .env = {KEY, OAUTH}},
+         "ANTHROPIC_API_KEY (metered API), CLAUDE_CODE_OAUTH_TOKEN (subscription)"},
+        {{.option = "credential", .value = "file", .env = {OAUTH}, .login = LOGIN},
+         LOGIN_PATH " (subscription), CLAUDE_CODE_OAUTH_TOKEN (subscription)"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_call struct call c = cases[i].call;
+        auto_free char *accounts = NULL;
+
+        call_ok("claude", PLAN_AUTH, &c);
+        accounts = accounts_of(&c.plan);
+        assert_string_equal(accounts, cases[i].accounts);
+    }
+}
+
+/* Whatever else there is: a credential that others can read is not passed over in silence. */
+static void test_readable_login(void **state)
+{
+    auto_call struct call c = {.env = {OAUTH}, .login = LOGIN, .login_mode = 0644};
+
+    (void)state;
+    assert_int_equal(call_plugin("claude", PLAN_AUTH, &c), -1);
+    assert_non_null(strstr(c.err.advice, "chmod 600"));
+    assert_non_null(strstr(c.err.msg, LOGIN_PATH));
+    assert_message(&c.err, "can be read or written by others (mode 0644)");
+}
+
+static void test_login_hook(void **state)
+{
+    static const char *const argv[] = {"claude", "setup-token", NULL};
+    auto_call struct call c = {0};
+
+    (void)state;
+    call_ok("claude", PLAN_LOGIN, &c);
+    find_step(&c.plan, PLAN_ASK, "OAuth token");
+    find_step(&c.plan, PLAN_ENV, "DISABLE_AUTOUPDATER");
+    assert_argv(find_step(&c.plan, PLAN_EXEC, NULL), argv);
+}
+
 static void test_no_credential(void **state)
 {
     static const struct {
@@ -103,6 +161,7 @@ static void test_no_credential(void **state)
         {{.env = {NULL}}, "no credential for Claude Code"},
         {{.env = {"ANTHROPIC_API_KEY="}}, "no credential for Claude Code"},
         {{.env = {URL}, .login = LOGIN}, "no credential for Claude Code"},
+        {{.env = {URL}, .kept = KEPT}, "no credential for Claude Code"},
         {{.login = "{}"}, "no credential for Claude Code"},
         {{.login = "{\"claudeAiOauth\": {\"accessToken\": \"\"}}"}, "no credential"},
         {{.login = "{\"claudeAiOauth\": {\"accessToken\": \"cut"}, "no credential"},
@@ -113,6 +172,8 @@ static void test_no_credential(void **state)
          "option credential is api-key, but there is no ANTHROPIC_API_KEY"},
         {{.option = "credential", .value = "file", .env = {OAUTH}},
          "option credential is file, but there is no login in ~/.claude"},
+        {{.option = "credential", .value = "login", .env = {OAUTH}},
+         "option credential is login, but there is no agentvm login"},
         {{.option = "credential", .value = "both"}, "option credential is none of auto"},
     };
 
@@ -133,9 +194,9 @@ static void test_no_credential_advice(void **state)
     (void)state;
     assert_int_equal(call_plugin("claude", PLAN_AUTH, &c), -1);
     assert_string_equal(c.err.advice,
-                        "set CLAUDE_CODE_OAUTH_TOKEN (from: claude setup-token), ANTHROPIC_API_KEY "
-                        "or ANTHROPIC_AUTH_TOKEN, or log in with claude on this host "
-                        "(~/.claude/.credentials.json)");
+                        "run agentvm login claude; or set CLAUDE_CODE_OAUTH_TOKEN (from: claude "
+                        "setup-token), ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN; or log in with "
+                        "claude on this host (~/.claude/.credentials.json)");
 }
 
 /* Neither the refresh token nor other servers' tokens leave the host. */
@@ -274,19 +335,14 @@ static void test_hello(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_provision),
-        cmocka_unit_test(test_version_option),
-        cmocka_unit_test(test_credentials),
-        cmocka_unit_test(test_no_credential),
-        cmocka_unit_test(test_no_credential_advice),
-        cmocka_unit_test(test_login),
-        cmocka_unit_test(test_key_approval),
-        cmocka_unit_test(test_base_url),
-        cmocka_unit_test(test_launch),
-        cmocka_unit_test(test_offers),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_settings_option),
-        cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_provision),       cmocka_unit_test(test_version_option),
+        cmocka_unit_test(test_credentials),     cmocka_unit_test(test_accounts),
+        cmocka_unit_test(test_readable_login),  cmocka_unit_test(test_login_hook),
+        cmocka_unit_test(test_no_credential),   cmocka_unit_test(test_no_credential_advice),
+        cmocka_unit_test(test_login),           cmocka_unit_test(test_key_approval),
+        cmocka_unit_test(test_base_url),        cmocka_unit_test(test_launch),
+        cmocka_unit_test(test_offers),          cmocka_unit_test(test_options),
+        cmocka_unit_test(test_settings_option), cmocka_unit_test(test_hello),
     };
 
     umask(022);

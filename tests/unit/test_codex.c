@@ -48,12 +48,14 @@ static void test_bad_options(void **state)
     assert_refused("codex", PLAN_PROVISION, "version", versions,
                    "plugin codex, hook provision: option version is not a version");
     assert_refused("codex", PLAN_AUTH, "credential", credentials,
-                   "option credential is none of auto, codex-key, openai-key");
+                   "option credential is none of auto, codex-key, login, openai-key");
 }
 
 #define OPENAI "OPENAI_API_KEY=sk-openai"
 #define CODEX "CODEX_API_KEY=sk-codex"
 #define URL "OPENAI_BASE_URL=https://gateway.example/v1"
+
+#define KEPT "sk-kept"
 
 static void test_credentials(void **state)
 {
@@ -70,6 +72,12 @@ static void test_credentials(void **state)
         {{.env = {CODEX, URL}}, "sk-codex"},
         {{.option = "credential", .value = "openai-key", .env = {OPENAI, CODEX}}, "sk-openai"},
         {{.option = "credential", .value = "codex-key", .env = {OPENAI, CODEX, URL}}, "sk-codex"},
+        /* What was given for Codex goes before what is there for all, and not to a gateway. */
+        {{.kept = KEPT}, KEPT},
+        {{.env = {OPENAI}, .kept = KEPT}, KEPT},
+        {{.env = {OPENAI, CODEX}, .kept = KEPT}, "sk-codex"},
+        {{.env = {OPENAI, URL}, .kept = KEPT}, "sk-openai"},
+        {{.option = "credential", .value = "login", .env = {CODEX, URL}, .kept = KEPT}, KEPT},
     };
 
     (void)state;
@@ -92,7 +100,11 @@ static void test_no_credential(void **state)
         const char *why, *advice;
     } cases[] = {
         {{.env = {NULL}}, "no credential for Codex", "OPENAI_API_KEY, or CODEX_API_KEY"},
-        {{.env = {"OPENAI_API_KEY=", URL}}, "no credential for Codex", "OPENAI_API_KEY"},
+        {{.env = {NULL}}, "no credential for Codex", "agentvm login codex"},
+        {{.env = {"OPENAI_API_KEY=", URL}, .kept = KEPT}, "no credential for Codex", "OPENAI_API"},
+        {{.option = "credential", .value = "login", .env = {CODEX}},
+         "option credential is login, but there is no agentvm login",
+         "run agentvm login codex"},
         {{.env = {OPENAI "\n"}}, "OPENAI_API_KEY contains a space, a line end", "bare key"},
         {{.option = "credential", .value = "codex-key", .env = {OPENAI}},
          "option credential is codex-key, but there is no CODEX_API_KEY",
@@ -113,6 +125,21 @@ static void test_no_credential(void **state)
         assert_non_null(strstr(c.err.advice, cases[i].advice));
         assert_message(&c.err, cases[i].why);
     }
+}
+
+static void test_accounts(void **state)
+{
+    auto_call struct call c = {.env = {OPENAI, CODEX}, .kept = KEPT}, d = {.env = {OPENAI, URL}};
+    auto_free char *all = NULL, *gateway = NULL;
+
+    (void)state;
+    call_ok("codex", PLAN_AUTH, &c);
+    all = accounts_of(&c.plan);
+    assert_string_equal(all, "CODEX_API_KEY (metered API), agentvm login (metered API), "
+                             "OPENAI_API_KEY (metered API)");
+    call_ok("codex", PLAN_AUTH, &d);
+    gateway = accounts_of(&d.plan);
+    assert_string_equal(gateway, "OPENAI_API_KEY (gateway)");
 }
 
 static void test_provider(void **state)
@@ -284,12 +311,12 @@ static void test_offers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_provision),        cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_credentials),      cmocka_unit_test(test_no_credential),
-        cmocka_unit_test(test_provider),         cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_arguments_option), cmocka_unit_test(test_config),
-        cmocka_unit_test(test_escapes),          cmocka_unit_test(test_not_utf8),
-        cmocka_unit_test(test_offers),
+        cmocka_unit_test(test_provision),   cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_credentials), cmocka_unit_test(test_no_credential),
+        cmocka_unit_test(test_accounts),    cmocka_unit_test(test_provider),
+        cmocka_unit_test(test_arguments),   cmocka_unit_test(test_arguments_option),
+        cmocka_unit_test(test_config),      cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_not_utf8),    cmocka_unit_test(test_offers),
     };
 
     umask(022);

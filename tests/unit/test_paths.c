@@ -97,8 +97,8 @@ static void test_defaults(void **state)
     assert_path(p.config, "home/.config/agentvm");
     assert_path(p.plugins_user, "home/.config/agentvm/plugins");
     assert_path(p.run, "run/agentvm");
-    for (size_t i = 0; i < 7; i++) {
-        const char *made[] = {p.data, p.layers, p.vms, p.trust, p.logs, p.cache, p.run};
+    for (size_t i = 0; i < 8; i++) {
+        const char *made[] = {p.data, p.layers, p.vms, p.trust, p.logins, p.logs, p.cache, p.run};
 
         assert_int_equal(stat(made[i], &st), 0);
         assert_int_equal(st.st_mode & 07777, 0700);
