@@ -9,4 +9,9 @@
 /* Hands over one credential (auth.c). */
 int claude_auth(struct agentvm_host *h);
 
+/* Writes the settings that a session has without those of the user (import.c). */
+int claude_settings(struct agentvm_host *h);
+/* What option import asks for: imports, and the settings anew. */
+int claude_import(struct agentvm_host *h);
+
 #endif

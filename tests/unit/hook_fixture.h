@@ -13,6 +13,7 @@ struct call {
     const char *option, *value; /* one setting of the plugin */
     const char *env[ENV_MAX];   /* of the host */
     const char *login;          /* content of ~/.claude/.credentials.json on the host */
+    const char *settings;       /* content of ~/.claude/settings.json on the host */
     const char *workspace;      /* NULL: /w */
     unsigned uid;
     const char *args[ENV_MAX]; /* the user's */
@@ -56,6 +57,8 @@ static inline int call_plugin(const char *name, enum plan_phase phase, struct ca
     assert_ok(file_mkdirs(folder, 0700, &c->err), &c->err);
     if (c->login)
         free(fixture_write("home/.claude/.credentials.json", c->login, strlen(c->login), 0600));
+    if (c->settings)
+        free(fixture_write("home/.claude/settings.json", c->settings, strlen(c->settings), 0600));
     assert_ok(plugin_inspect(path, &pl, &c->err), &c->err);
     rc = plugin_call(&pl, phase, &ctx, &c->plan, &c->err);
     plugin_free(&pl);
