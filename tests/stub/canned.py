@@ -41,6 +41,13 @@ class Stub(BaseHTTPRequestHandler):
             self.settings.log_file.write(json.dumps(line) + "\n")
             self.settings.log_file.flush()
 
+    def keep(self, body):
+        """All that the agent tells the model, for tests of what it knows."""
+        if self.settings.bodies_file:
+            with self.settings.lock:
+                self.settings.bodies_file.write(json.dumps(body, ensure_ascii=False) + "\n")
+                self.settings.bodies_file.flush()
+
     def answer(self, status, value, content_type="application/json"):
         """value: a string as it is, anything else as JSON."""
         data = (value if isinstance(value, str) else json.dumps(value)).encode()
@@ -95,6 +102,7 @@ class Stub(BaseHTTPRequestHandler):
             self.refuse(400, "invalid_request_error", "not a JSON object of known length")
             return
         if self.authorized():
+            self.keep(body)
             self.post(self.path.split("?")[0], body)
         else:
             self.refuse(401, "authentication_error", "invalid credential")
@@ -134,6 +142,7 @@ def make_parser(description, say):
     parser.add_argument("--say", metavar="TEXT", default=say, help="text of the last turn")
     parser.add_argument("--key", metavar="VALUE", help="the only credential accepted")
     parser.add_argument("--log", metavar="FILE")
+    parser.add_argument("--bodies", metavar="FILE")
     return parser, tools
 
 
@@ -144,6 +153,7 @@ def parse_settings(parser):
     except ValueError:
         parser.error("--mcp: the second value must be a JSON object")
     settings.log_file = open_log(settings.log)
+    settings.bodies_file = open_log(settings.bodies)
     settings.lock = threading.Lock()
     return settings
 
