@@ -49,31 +49,102 @@ static int print_profile(struct session *s, struct cli *cli, struct err *e)
 
 /* ---- check ---------------------------------------------------------------------------------- */
 
-/* Options of the plugins that are installed here; of others nothing is known. */
-static void check_options(const struct paths *paths, const struct profile *p, struct strv *problems)
+static void add_problem(struct strv *problems, const char *where, const struct err *e)
 {
-    auto_strv struct strv seen = STRV_INIT, widens = STRV_INIT;
+    auto_free char *line =
+        mem_printf("%s%s%s%s%s", where ? where : "", where ? ": " : "", err_msg(e),
+                   e->advice ? "; " : "", e->advice ? e->advice : "");
 
-    for (size_t i = 0; i < p->nsettings; i++) {
-        const char *name = p->settings[i].plugin;
-        auto_err struct err e = ERR_INIT;
-        struct plugin pl;
+    if (!strv_has(problems, line))
+        strv_push(problems, line);
+}
 
-        if (strv_has(&seen, name))
-            continue;
-        strv_push(&seen, name);
-        if (plugin_find(paths, name, PLUGIN_AGENT, &pl, NULL) < 0 &&
-            plugin_find(paths, name, PLUGIN_TOOL, &pl, NULL) < 0)
-            continue;
-        if (plugin_check_settings(&pl, p, &widens, &e) < 0)
-            strv_pushf(problems, "%s; %s", err_msg(&e), e.advice);
+/* Where the profile sets the key; NULL: nowhere. */
+static const char *find_origin(const struct profile *p, const char *name)
+{
+    for (size_t i = p->nnotes; i-- > 0;)
+        if (strcmp(p->notes[i].name, name) == 0)
+            return p->notes[i].where;
+    return NULL;
+}
+
+/* Whether the plugin is installed here, and is one. */
+static void check_plugin(const struct paths *paths, const char *name, enum plugin_kind kind,
+                         const char *where, struct strv *problems)
+{
+    auto_err struct err e = ERR_INIT;
+    struct plugin pl;
+
+    if (plugin_find(paths, name, kind, &pl, &e) < 0)
+        add_problem(problems, where, &e);
+    else
         plugin_free(&pl);
+}
+
+/* All settings of one plugin, from the first of them on. */
+static void check_options(const struct paths *paths, const struct profile *p, size_t first,
+                          struct strv *problems)
+{
+    const char *name = p->settings[first].plugin;
+    auto_strv struct strv widens = STRV_INIT;
+    struct err e = ERR_INIT;
+    struct plugin pl;
+
+    if (plugin_find(paths, name, PLUGIN_ANY, &pl, &e) < 0) {
+        add_problem(problems, p->settings[first].where, &e);
+        err_clear(&e);
+        return;
     }
+    for (size_t i = first; i < p->nsettings; i++) {
+        struct profile one = {.settings = &p->settings[i], .nsettings = 1};
+
+        if (plugin_check_settings(&pl, &one, &widens, &e) < 0)
+            add_problem(problems, NULL, &e);
+        err_clear(&e);
+    }
+    plugin_free(&pl);
+}
+
+/* What the settings name of plugins. */
+static void check_plugins(const struct paths *paths, const struct profile *p, struct strv *problems)
+{
+    const char *agent = find_origin(p, "agent.name");
+    auto_strv struct strv seen = STRV_INIT;
+
+    if (agent)
+        check_plugin(paths, p->agent, PLUGIN_AGENT, agent, problems);
+    for (size_t i = 0; i < p->tools.n; i++)
+        check_plugin(paths, p->tools.v[i], PLUGIN_TOOL, find_origin(p, "agent.tools"), problems);
+    for (size_t i = 0; i < p->nsettings; i++) {
+        if (strv_has(&seen, p->settings[i].plugin))
+            continue;
+        strv_push(&seen, p->settings[i].plugin);
+        check_options(paths, p, i, problems);
+    }
+}
+
+/* The file's settings with those of one of its profiles on top; NULL: without. */
+static int check_profile(const struct paths *paths, const char *file, const char *name,
+                         struct strv *names, struct strv *problems, struct err *e)
+{
+    struct profile p = {0};
+    int rc;
+
+    profile_defaults(&p);
+    rc = profile_load(&p, PROFILE_USER, file, true, e);
+    if (rc == 0 && name)
+        rc = profile_select(&p, name, file, e);
+    if (rc == 0)
+        check_plugins(paths, &p, problems);
+    for (size_t i = 0; rc == 0 && !name && i < p.nnamed; i++)
+        strv_push(names, p.named[i].name);
+    profile_free(&p);
+    return rc;
 }
 
 static int find_problems(const char *file, struct strv *problems, struct err *e)
 {
-    struct profile p = {0};
+    auto_strv struct strv names = STRV_INIT;
     struct paths paths;
     int rc;
 
@@ -82,13 +153,10 @@ static int find_problems(const char *file, struct strv *problems, struct err *e)
     if (problems->n > 0)
         return 0;
     rc = paths_init(&paths, e);
-    if (rc == 0) {
-        profile_defaults(&p);
-        rc = profile_load(&p, PROFILE_USER, file, true, e);
-    }
     if (rc == 0)
-        check_options(&paths, &p, problems);
-    profile_free(&p);
+        rc = check_profile(&paths, file, NULL, &names, problems, e);
+    for (size_t i = 0; rc == 0 && i < names.n; i++)
+        rc = check_profile(&paths, file, names.v[i], NULL, problems, e);
     paths_free(&paths);
     return rc;
 }

@@ -128,6 +128,20 @@ static int add_flag(struct cli *cli, const struct option *o, const char *key, co
     return 0;
 }
 
+/* A second agent is no correction of the first, as a second --cpus is. */
+static int add_key(struct cli *cli, const struct option *o, const char *value, struct err *e)
+{
+    const struct session_options *s = &cli->session;
+
+    for (size_t i = 0; strcmp(o->section, "agent") == 0 && i < s->nflags; i++) {
+        if (s->flags[i].option != o->name || strcmp(s->flags[i].value, value) == 0)
+            continue;
+        err_set(e, "%s is given twice: %s and %s", o->name, s->flags[i].value, value);
+        return err_advise(e, "one agent runs at a time; start the other in a VM of its own");
+    }
+    return add_flag(cli, o, o->key, value, e);
+}
+
 /* --env NAME=VALUE */
 static int add_env(struct cli *cli, const struct option *o, const char *value, struct err *e)
 {
@@ -145,7 +159,7 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
 {
     switch (o->id) {
     case ID_PROFILE_KEY:
-        return add_flag(cli, o, o->key, value, e);
+        return add_key(cli, o, value, e);
     case ID_ENV:
         return add_env(cli, o, value, e);
     case ID_PROFILE:

@@ -83,7 +83,11 @@ static int set_agent(struct profile *p, const struct profile_key *k,
                      const struct profile_entry *entry, bool *narrower, struct err *e)
 {
     char **at = profile_member(p, k);
+    bool is_list = strpbrk(entry->value, " \t,") != NULL;
 
+    if (is_list)
+        return profile_refuse(entry, entry->value,
+                              "is not one agent's name, and one agent runs at a time", e);
     if (!profile_is_plain_name(entry->value))
         return profile_refuse(entry, entry->value,
                               "is not a plugin's name (lower-case letters, digits and '-')", e);

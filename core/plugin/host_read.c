@@ -1,13 +1,9 @@
 /* The services by which a hook learns something, and agentvm_fail. */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "base/home.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "model/show.h"
@@ -64,62 +60,16 @@ static const char *service_host_env(struct agentvm_host *services, const char *n
 
 /* ---- files below the home folder ------------------------------------------------------------ */
 
-/* Follows the symlinks of home/path as the file system has them now.  A link may lead elsewhere
- * below the home folder, as those of dotfile managers do, but not out of it.
- * Returns 0 with the path relative to *real_home; 1 if there is no such file; -1 on error. */
-static int resolve_below(const char *home, const char *path, char **real_home, char **relative,
-                         struct err *e)
-{
-    auto_free char *full = mem_printf("%s/%s", home, path), *real = NULL;
-    size_t len;
-
-    *real_home = realpath(home, NULL);
-    real = *real_home ? realpath(full, NULL) : NULL;
-    if (!real && (errno == ENOENT || errno == ENOTDIR))
-        return 1;
-    if (!real)
-        return err_errno(e, errno, "~/%s", path);
-    len = strcmp(*real_home, "/") == 0 ? 0 : strlen(*real_home);
-    if (strncmp(real, *real_home, len) != 0 || real[len] != '/')
-        return err_set(e, "~/%s is a link that leads out of the home folder, to %s", path, real);
-    *relative = mem_strdup(real + len + 1);
-    return 0;
-}
-
-/* Opens the folder of a path without a link in it, component by component, each O_NOFOLLOW: if
- * somebody puts a link there after resolve_below looked, this fails.  *name becomes the last
- * component.  Returns a descriptor or -1. */
-static int open_parent(const char *home, char *relative, char **name)
-{
-    int dir = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    for (char *slash; dir >= 0 && (slash = strchr(relative, '/')); relative = slash + 1) {
-        int next;
-
-        *slash = '\0';
-        next = openat(dir, relative, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        close_fd(&dir);
-        dir = next;
-    }
-    *name = relative;
-    return dir;
-}
-
 static int read_below(const char *home, const char *path, bool secret, struct buf *out,
                       struct err *e)
 {
-    auto_free char *real_home = NULL, *relative = NULL;
-    auto_close int dir = -1;
-    char *name;
-    int rc = resolve_below(home, path, &real_home, &relative, e);
+    auto_home_file struct home_file f = HOME_FILE_INIT;
+    int rc = home_find(home, path, &f, e);
 
     if (rc != 0)
         return rc;
-    dir = open_parent(real_home, relative, &name);
-    if (dir < 0)
-        return err_errno(e, errno, "~/%s", path);
-    rc = secret ? file_read_private_at(dir, name, HOST_FILE_MAX, out, e)
-                : file_read_at(dir, name, HOST_FILE_MAX, out, e);
+    rc = secret ? file_read_private_at(f.dir, f.name, HOST_FILE_MAX, out, e)
+                : file_read_at(f.dir, f.name, HOST_FILE_MAX, out, e);
     return rc < 0 ? err_prefix(e, "~/%s", path) : rc;
 }
 

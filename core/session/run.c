@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/import.h"
 #include "session/provision.h"
 #include "session/session.h"
 #include "session/vms.h"
@@ -122,8 +123,9 @@ static int start_agent(struct session *s, const struct launch *l, struct err *e)
 
     if (!exec)
         return err_set(e, "plugin %s starts nothing", s->agent.name);
-    if (provision_files(s, &l->auth, e) < 0 || provision_files(s, &l->launch, e) < 0 ||
-        run_runtime(s, l, e) < 0)
+    /* Imports first: they replace no file that a plugin writes. */
+    if (import_files(s, &l->launch, e) < 0 || provision_files(s, &l->auth, e) < 0 ||
+        provision_files(s, &l->launch, e) < 0 || run_runtime(s, l, e) < 0)
         return -1;
     build_environment(s, l, false, &bare);
     program.env = bare.v;

@@ -95,6 +95,8 @@ int session_approve_profile(struct session *s, struct err *e);
 
 /* Makes sure that the project's runtime script, if any, is approved. */
 int session_approve_runtime(struct session *s, struct err *e);
+/* Approves both as they are, after showing what they do. */
+int session_trust(struct session *s, struct err *e);
 
 /* What hooks may ask; tty and args only matter to launch. */
 struct plugin_context session_context(struct session *s, bool with_project);

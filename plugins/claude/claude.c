@@ -23,6 +23,8 @@ static const struct agentvm_option options[] = {
      AGENTVM_OPTION_SENSITIVE},
     {"settings", NULL, "a JSON object: Claude Code's settings, merged over the plugin's",
      AGENTVM_OPTION_SENSITIVE},
+    {"import", "none", "what to copy of the host's ~/.claude: none, all, or a list of its parts",
+     AGENTVM_OPTION_SENSITIVE},
     {0},
 };
 
@@ -47,8 +49,6 @@ static int provision(struct agentvm_host *h)
 {
     static const char *const packages[] = {"nodejs", "npm", "ca-certificates", "git"};
     static const char state[] = "{" CLAUDE_ONBOARDED "}\n";
-    static const char settings[] =
-        "{\"theme\": \"dark\", \"skipDangerousModePermissionPrompt\": true}\n";
     const char *platform = agentvm_npm_platform(h);
     const char *version = agentvm_option(h, "version");
 
@@ -61,8 +61,7 @@ static int provision(struct agentvm_host *h)
         agentvm_package(h, packages[i]);
     install(h, platform, version);
     agentvm_file(h, "~/.claude.json", 0600, state, sizeof(state) - 1, AGENTVM_AS_USER);
-    return agentvm_file(h, "~/.claude/settings.json", 0600, settings, sizeof(settings) - 1,
-                        AGENTVM_AS_USER);
+    return claude_settings(h);
 }
 
 static void add_server(struct agentvm_text *t, const struct agentvm_mcp *server)
@@ -166,7 +165,7 @@ static int launch(struct agentvm_host *h)
         agentvm_list_add(&argv, "--mcp-config");
         agentvm_list_add(&argv, mcp);
     }
-    if (add_options(h, &argv) < 0)
+    if (add_options(h, &argv) < 0 || claude_import(h) < 0)
         return -1;
     /* An option such as --mcp-config takes every argument up to the next option: so this one goes
      * last, or they would eat a prompt. */

@@ -16,4 +16,9 @@ int claude_login(struct agentvm_host *h);
 /* Keeps Claude Code from asking and from talking to others (claude.c). */
 void claude_set_environment(struct agentvm_host *h);
 
+/* Writes the settings that a session has without those of the user (import.c). */
+int claude_settings(struct agentvm_host *h);
+/* What option import asks for: imports, and the settings anew. */
+int claude_import(struct agentvm_host *h);
+
 #endif

@@ -28,7 +28,6 @@ class Stub(BaseHTTPRequestHandler):
     timeout = 60
     credentials = ()  # names of the headers that the log shows
     settings = None
-    body = None  # of a POST
 
     def log_message(self, *_):
         pass  # stderr belongs to whoever runs us
@@ -38,11 +37,16 @@ class Stub(BaseHTTPRequestHandler):
             return
         headers = {k: self.headers[k] for k in self.credentials if self.headers.get(k)}
         line = {"method": self.command, "path": self.path, "headers": headers, **more}
-        if self.settings.bodies:
-            line["body"] = self.body
         with self.settings.lock:
             self.settings.log_file.write(json.dumps(line) + "\n")
             self.settings.log_file.flush()
+
+    def keep(self, body):
+        """All that the agent tells the model, for tests of what it knows."""
+        if self.settings.bodies_file:
+            with self.settings.lock:
+                self.settings.bodies_file.write(json.dumps(body, ensure_ascii=False) + "\n")
+                self.settings.bodies_file.flush()
 
     def answer(self, status, value, content_type="application/json"):
         """value: a string as it is, anything else as JSON."""
@@ -97,8 +101,8 @@ class Stub(BaseHTTPRequestHandler):
         except ValueError:
             self.refuse(400, "invalid_request_error", "not a JSON object of known length")
             return
-        self.body = body
         if self.authorized():
+            self.keep(body)
             self.post(self.path.split("?")[0], body)
         else:
             self.refuse(401, "authentication_error", "invalid credential")
@@ -138,7 +142,7 @@ def make_parser(description, say):
     parser.add_argument("--say", metavar="TEXT", default=say, help="text of the last turn")
     parser.add_argument("--key", metavar="VALUE", help="the only credential accepted")
     parser.add_argument("--log", metavar="FILE")
-    parser.add_argument("--bodies", action="store_true", help="log what was asked, too")
+    parser.add_argument("--bodies", metavar="FILE")
     return parser, tools
 
 
@@ -149,6 +153,7 @@ def parse_settings(parser):
     except ValueError:
         parser.error("--mcp: the second value must be a JSON object")
     settings.log_file = open_log(settings.log)
+    settings.bodies_file = open_log(settings.bodies)
     settings.lock = threading.Lock()
     return settings
 

@@ -2,7 +2,7 @@
 """A stub of the Anthropic Messages API: canned answers, no model, no account.
 
     messages_api.py [--port N] [--host ADDRESS] [--bash COMMAND | --write FILE TEXT]
-                    [--mcp TOOL JSON]... [--say TEXT] [--key VALUE] [--log FILE]
+                    [--mcp TOOL JSON]... [--say TEXT] [--key VALUE] [--log FILE] [--bodies FILE]
 
 A prompt is answered by tool calls (Bash with COMMAND or Write, then those of --mcp, one per turn),
 the turn that brings the last one's result by a text.  The first line on stdout is
@@ -13,6 +13,7 @@ outlive whoever started it; with stdin at /dev/null it ends at once.
 --key    answers 401 unless x-api-key or the bearer token is VALUE
 --log    one JSON line per request: method, path, credential headers as received (the file is made
          0600), model, stream, tools, the kind of answer given, and what tools answered
+--bodies one JSON line per authorized request: its body, as it came
 """
 
 import json

@@ -2,7 +2,7 @@
 """A stub of the OpenAI Responses API: canned answers, no model, no account.
 
     responses_api.py [--port N] [--host ADDRESS] [--bash COMMAND] [--mcp TOOL JSON]...
-                     [--say TEXT] [--key VALUE] [--log FILE]
+                     [--say TEXT] [--key VALUE] [--log FILE] [--bodies FILE]
 
 A prompt is answered by tool calls (COMMAND, then those of --mcp, one per turn), the turn that
 brings the last one's result by a text.  A client that offers its tools to scripts ("code mode")
@@ -14,6 +14,7 @@ outlive whoever started it; with stdin at /dev/null it ends at once.
 --key    answers 401 unless the bearer token is VALUE
 --log    one JSON line per request: method, path, credential headers as received (the file is made
          0600), model, stream, tools, the kind of answer given, and what tools answered
+--bodies one JSON line per authorized request: its body, as it came
 """
 
 import json

@@ -15,6 +15,7 @@ struct call {
     const char *kept;           /* by agentvm login */
     const char *login;          /* content of ~/.claude/.credentials.json on the host */
     mode_t login_mode;          /* 0: 0600 */
+    const char *settings;       /* content of ~/.claude/settings.json on the host */
     const char *workspace;      /* NULL: /w */
     unsigned uid;
     const char *args[ENV_MAX]; /* the user's */
@@ -60,6 +61,8 @@ static inline int call_plugin(const char *name, enum plan_phase phase, struct ca
     if (c->login)
         free(fixture_write("home/.claude/.credentials.json", c->login, strlen(c->login),
                            c->login_mode ? c->login_mode : 0600));
+    if (c->settings)
+        free(fixture_write("home/.claude/settings.json", c->settings, strlen(c->settings), 0600));
     assert_ok(plugin_inspect(path, &pl, &c->err), &c->err);
     rc = plugin_call(&pl, phase, &ctx, &c->plan, &c->err);
     plugin_free(&pl);
