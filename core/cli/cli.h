@@ -29,6 +29,7 @@ enum {
     OPT_REVOKE = 16,
     OPT_PROJECT = 32, /* --project alone */
     OPT_PRUNE = 64,
+    OPT_TERMINAL = 128, /* --raw */
 };
 
 struct command {

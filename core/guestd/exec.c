@@ -138,7 +138,11 @@ static int build_environment(const struct request *q, const struct user *u, stru
     user_environment(u, env);
     for (size_t i = 0; i < q->env.n; i++)
         set_entry(env, q->env.v[i]);
-    return q->env_file ? read_env_file(q->env_file, env, e) : 0;
+    if (q->env_file && read_env_file(q->env_file, env, e) < 0)
+        return -1;
+    if (q->tty)
+        user_terminal(u, env);
+    return 0;
 }
 
 static void set_size(int fd, uint32_t size)
