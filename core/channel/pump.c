@@ -173,6 +173,7 @@ struct sink {
     int error; /* errno of the write that failed */
     struct buf queue;
     struct sink *other;  /* writes to the same terminal, or NULL */
+    bool waits;          /* until the other one's queue is empty */
     uint32_t uncredited; /* bytes written since the last CREDIT */
     pump_done_fn *done_fn;
     void *arg;
@@ -213,16 +214,25 @@ static ssize_t sink_write(struct sink *s)
     return write(s->fd, s->queue.data, len);
 }
 
-/* Of two sinks that take turns, one waits until the other has nothing left to write. */
-static bool has_turn(const struct sink *s)
-{
-    return !s->other || s->other->done || s->other->queue.len == 0;
-}
-
 static void watch_output(struct sink *s)
 {
     if (!s->done)
-        loop_watch_events(s->watch, s->queue.len > 0 && has_turn(s) ? POLLOUT : 0);
+        loop_watch_events(s->watch, s->queue.len > 0 && !s->waits ? POLLOUT : 0);
+}
+
+/* Before something is written or queued: whoever has something left to write has the turn. */
+static void ask_turn(struct sink *s)
+{
+    if (s->queue.len == 0)
+        s->waits = s->other && s->other->queue.len > 0;
+}
+
+static void pass_turn(struct sink *s)
+{
+    if (!s->other || s->queue.len > 0)
+        return;
+    s->other->waits = false;
+    watch_output(s->other);
 }
 
 static void sink_end(struct sink *s)
@@ -232,8 +242,7 @@ static void sink_end(struct sink *s)
     s->done = true;
     loop_unwatch(s->watch);
     s->watch = NULL;
-    if (s->other)
-        watch_output(s->other);
+    pass_turn(s);
     s->done_fn(s->arg);
 }
 
@@ -272,8 +281,7 @@ static void sink_ready(void *arg, short events)
         sink_end(s);
     else
         watch_output(s);
-    if (s->queue.len == 0 && s->other)
-        watch_output(s->other);
+    pass_turn(s);
 }
 
 struct sink *sink_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t lane, int fd,
@@ -292,7 +300,7 @@ struct sink *sink_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t l
  * left for sink_ready to find. */
 static size_t write_at_once(struct sink *s, const void *data, size_t len)
 {
-    bool now = s->kind == SINK_NONBLOCK && s->queue.len == 0 && has_turn(s);
+    bool now = s->kind == SINK_NONBLOCK && s->queue.len == 0 && !s->waits;
     ssize_t n = now ? write(s->fd, data, len) : 0;
 
     if (n <= 0)
@@ -309,6 +317,7 @@ bool sink_data(struct sink *s, const void *data, size_t len)
         return true;
     if (s->eof || s->queue.len + s->uncredited + len > FLOW_WINDOW)
         return false;
+    ask_turn(s);
     taken = write_at_once(s, data, len);
     if (taken == len)
         return true;
@@ -327,6 +336,7 @@ void sink_add(struct sink *s, const void *data, size_t len)
 {
     if (s->done || s->eof || len == 0)
         return;
+    ask_turn(s);
     buf_append(&s->queue, data, len);
     watch_output(s);
 }

@@ -167,7 +167,7 @@ static void test_passes(void **state)
     check_all(examples, ARRAY_LEN(examples));
 }
 
-static void test_drops(void **state)
+static void test_drops_strings(void **state)
 {
     static const struct example examples[] = {
         /* the clipboard, a file, a notification, colours, fonts, folders */
@@ -218,6 +218,15 @@ static void test_drops(void **state)
         {CHARS_C1("\x9f") "x" ST, ""},
         {CHARS_C1("\x98") "x" ST CHARS_C1("\x9e") "x" ST, ""},
         {CHARS_C1("\x9d") "52;c;?" CHARS_C1("\x9c"), ""},
+    };
+
+    (void)state;
+    check_all(examples, ARRAY_LEN(examples));
+}
+
+static void test_drops_controls(void **state)
+{
+    static const struct example examples[] = {
         /* the window, its title, the printer, the keyboard */
         {"\033[21t", ""},
         {"\033[20t", ""},
@@ -326,11 +335,12 @@ static void test_longest(void **state)
 
 static void test_nul(void **state)
 {
+    static const char in[] = "a\0b\033[1\0m\033]0;x\0y\ac";
     struct terminal_filter f = {0};
     auto_buf struct buf out = BUF_INIT;
 
     (void)state;
-    terminal_filter(&f, "a\0b\033[1\0m\033]0;x\0y\ac", 19, &out);
+    terminal_filter(&f, in, sizeof(in) - 1, &out);
     assert_string_equal(out.data, "abmc");
 }
 
@@ -382,9 +392,10 @@ static void test_reset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),  cmocka_unit_test(test_passes),  cmocka_unit_test(test_drops),
-        cmocka_unit_test(test_long),  cmocka_unit_test(test_longest), cmocka_unit_test(test_nul),
-        cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_text),          cmocka_unit_test(test_passes),
+        cmocka_unit_test(test_drops_strings), cmocka_unit_test(test_drops_controls),
+        cmocka_unit_test(test_long),          cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_nul),           cmocka_unit_test(test_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
