@@ -235,20 +235,39 @@ static void take_byte(struct terminal_filter *f, uint8_t c, struct buf *out)
     take[f->state](f, c, out);
 }
 
-/* Plain text is most of what there is. */
+/* Length of the complete character at s, which is beyond ASCII; 0: that is something else. */
+static size_t whole_character(const uint8_t *s, size_t len)
+{
+    size_t n = character_length(s[0]);
+
+    if (n == 0 || n > len || (s[0] == 0xc2 && s[1] < 0xa0))
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if (!continues(s[0], i, s[i]))
+            return 0;
+    return n;
+}
+
+/* Plain text is most of what there is: what of it may pass in one go. */
 static size_t plain_length(const uint8_t *s, size_t len)
 {
-    size_t n = 0;
+    size_t n = 0, more;
 
-    while (n < len && ((s[n] >= ' ' && s[n] < DEL) || s[n] == '\n' || s[n] == '\r'))
-        n++;
-    return n;
+    for (;;) {
+        while (n < len && ((s[n] >= ' ' && s[n] < DEL) || s[n] == '\n' || s[n] == '\r'))
+            n++;
+        more = n < len ? whole_character(s + n, len - n) : 0;
+        if (more == 0)
+            return n;
+        n += more;
+    }
 }
 
 void terminal_filter(struct terminal_filter *f, const void *in, size_t len, struct buf *out)
 {
     const uint8_t *s = in;
 
+    buf_reserve(out, f->nheld + len);
     while (len > 0) {
         size_t n = f->state == GROUND ? plain_length(s, len) : 0;
 
