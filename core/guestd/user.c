@@ -98,30 +98,6 @@ void user_environment(const struct user *u, struct strv *env)
     strv_setenv(env, "SHELL", u->shell);
 }
 
-static bool describes(const char *terminfo, const char *term)
-{
-    auto_free char *path = mem_printf("%s/%c/%s", terminfo, term[0], term);
-
-    return access(path, R_OK) == 0;
-}
-
-void user_terminal(const struct user *u, struct strv *env)
-{
-    auto_free char *own = mem_printf("%s/.terminfo", u->home);
-    const char *set = strv_getenv(env, "TERMINFO"), *term = strv_getenv(env, "TERM");
-    /* where ncurses looks */
-    const char *const dirs[] = {set ? set : own, own, "/etc/terminfo", "/lib/terminfo",
-                                "/usr/share/terminfo"};
-    bool known = false;
-
-    if (!term || !*term)
-        return;
-    for (size_t i = 0; i < ARRAY_LEN(dirs) && term[0] != '.' && !strchr(term, '/'); i++)
-        known = known || describes(dirs[i], term);
-    if (!known)
-        strv_setenv(env, "TERM", "xterm-256color");
-}
-
 char *user_path(const struct user *u, const char *path)
 {
     if (str_starts(path, "~/"))

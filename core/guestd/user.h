@@ -26,8 +26,6 @@ void user_free(struct user *u);
 
 /* The environment of a login: /etc/environment's, then HOME USER LOGNAME SHELL PATH LANG. */
 void user_environment(const struct user *u, struct strv *env);
-/* Replaces a TERM that the guest has no description of: what nearly every terminal is like. */
-void user_terminal(const struct user *u, struct strv *env);
 
 /* path, with a leading "~/" replaced by the user's home; the caller frees it. */
 char *user_path(const struct user *u, const char *path);
