@@ -22,6 +22,8 @@
 
 #include "base/mem.h"
 
+enum { ABANDON_MS = 200 /* for a reader who may be gone */ };
+
 struct source {
     struct loop *loop;
     struct conn *conn;
@@ -170,6 +172,8 @@ struct sink {
     bool eof, done;
     int error; /* errno of the write that failed */
     struct buf queue;
+    struct sink *other;  /* writes to the same terminal, or NULL */
+    bool waits;          /* until the other one's queue is empty */
     uint32_t uncredited; /* bytes written since the last CREDIT */
     pump_done_fn *done_fn;
     void *arg;
@@ -210,6 +214,27 @@ static ssize_t sink_write(struct sink *s)
     return write(s->fd, s->queue.data, len);
 }
 
+static void watch_output(struct sink *s)
+{
+    if (!s->done)
+        loop_watch_events(s->watch, s->queue.len > 0 && !s->waits ? POLLOUT : 0);
+}
+
+/* Before something is written or queued: whoever has something left to write has the turn. */
+static void ask_turn(struct sink *s)
+{
+    if (s->queue.len == 0)
+        s->waits = s->other && s->other->queue.len > 0;
+}
+
+static void pass_turn(struct sink *s)
+{
+    if (!s->other || s->queue.len > 0)
+        return;
+    s->other->waits = false;
+    watch_output(s->other);
+}
+
 static void sink_end(struct sink *s)
 {
     if (s->done)
@@ -217,6 +242,7 @@ static void sink_end(struct sink *s)
     s->done = true;
     loop_unwatch(s->watch);
     s->watch = NULL;
+    pass_turn(s);
     s->done_fn(s->arg);
 }
 
@@ -254,7 +280,8 @@ static void sink_ready(void *arg, short events)
     if (s->queue.len == 0 && s->eof)
         sink_end(s);
     else
-        loop_watch_events(s->watch, s->queue.len ? POLLOUT : 0);
+        watch_output(s);
+    pass_turn(s);
 }
 
 struct sink *sink_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t lane, int fd,
@@ -273,7 +300,8 @@ struct sink *sink_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t l
  * left for sink_ready to find. */
 static size_t write_at_once(struct sink *s, const void *data, size_t len)
 {
-    ssize_t n = s->kind == SINK_NONBLOCK && s->queue.len == 0 ? write(s->fd, data, len) : 0;
+    bool now = s->kind == SINK_NONBLOCK && s->queue.len == 0 && !s->waits;
+    ssize_t n = now ? write(s->fd, data, len) : 0;
 
     if (n <= 0)
         return 0;
@@ -289,12 +317,34 @@ bool sink_data(struct sink *s, const void *data, size_t len)
         return true;
     if (s->eof || s->queue.len + s->uncredited + len > FLOW_WINDOW)
         return false;
+    ask_turn(s);
     taken = write_at_once(s, data, len);
     if (taken == len)
         return true;
     buf_append(&s->queue, (const char *)data + taken, len - taken);
-    loop_watch_events(s->watch, POLLOUT);
+    watch_output(s);
     return true;
+}
+
+void sink_skip(struct sink *s, size_t bytes)
+{
+    if (!s->done && bytes > 0)
+        give_credit(s, bytes);
+}
+
+void sink_add(struct sink *s, const void *data, size_t len)
+{
+    if (s->done || s->eof || len == 0)
+        return;
+    ask_turn(s);
+    buf_append(&s->queue, data, len);
+    watch_output(s);
+}
+
+void sink_take_turns(struct sink *a, struct sink *b)
+{
+    a->other = b;
+    b->other = a;
 }
 
 void sink_eof(struct sink *s)
@@ -302,6 +352,26 @@ void sink_eof(struct sink *s)
     s->eof = true;
     if (s->queue.len == 0)
         sink_end(s);
+}
+
+void sink_abandon(struct sink *s, const void *data, size_t len)
+{
+    struct pollfd p = {.fd = s->fd, .events = POLLOUT};
+    ssize_t n = 0;
+
+    if (s->done)
+        return;
+    buf_free(&s->queue);
+    buf_append(&s->queue, data, len);
+    if (len > 0 && poll(&p, 1, ABANDON_MS) == 1)
+        n = sink_write(s);
+    (void)n;
+    buf_free(&s->queue);
+}
+
+size_t sink_queued(const struct sink *s)
+{
+    return s->queue.len;
 }
 
 bool sink_is_done(const struct sink *s)
@@ -320,6 +390,8 @@ void sink_free(struct sink *s)
 {
     if (!s)
         return;
+    if (s->other)
+        s->other->other = NULL;
     loop_unwatch(s->watch);
     close_fd(&s->own_fd);
     buf_free(&s->queue);

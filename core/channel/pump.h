@@ -38,8 +38,19 @@ struct sink *sink_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t l
                       pump_done_fn *done, void *arg);
 /* The peer's DATA; false if it exceeds the window: a protocol error. */
 bool sink_data(struct sink *s, const void *data, size_t len);
+/* Bytes of the peer's that are never written: they are credited like those that are. */
+void sink_skip(struct sink *s, size_t bytes);
+/* Our own bytes behind the peer's, which need no window. */
+void sink_add(struct sink *s, const void *data, size_t len);
+/* Both write to one terminal: what sink_data gets is not torn by the other one's. */
+void sink_take_turns(struct sink *a, struct sink *b);
 /* The peer's EOF. */
 void sink_eof(struct sink *s);
+/* Drops what is queued and writes these last bytes instead, as far as the reader takes them soon.
+ */
+void sink_abandon(struct sink *s, const void *data, size_t len);
+/* Bytes not written yet. */
+size_t sink_queued(const struct sink *s);
 bool sink_is_done(const struct sink *s);
 /* The errno of a failed write, with which data was lost; 0 if there was none or nobody reads. */
 int sink_error(const struct sink *s);

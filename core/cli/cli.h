@@ -35,6 +35,7 @@ enum {
     OPT_SESSIONS = 128, /* --all of sessions */
     OPT_HISTORY = 256,
     OPT_NO_PROJECT = 512, /* OPT_SESSION without what is about a project */
+    OPT_TERMINAL = 1024,  /* --raw */
 };
 
 struct command {

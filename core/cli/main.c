@@ -10,14 +10,14 @@
 
 /* The first row is what `agentvm` without a command does. */
 const struct command commands[] = {
-    {"run", "[OPTIONS] [--] [AGENT ARGUMENTS...]", "run an agent in a throw-away VM", OPT_SESSION,
-     true, cmd_run},
+    {"run", "[OPTIONS] [--] [AGENT ARGUMENTS...]", "run an agent in a throw-away VM",
+     OPT_SESSION | OPT_TERMINAL, true, cmd_run},
     {"setup", "[OPTIONS]", "make the template that runs start from", OPT_SESSION, false, cmd_setup},
     {"shell", "[OPTIONS]", "open a shell in this folder's VM, or in a new one",
-     OPT_SESSION | OPT_ATTACH, false, cmd_shell},
+     OPT_SESSION | OPT_ATTACH | OPT_TERMINAL, false, cmd_shell},
     {"exec", "[OPTIONS] [--] COMMAND [ARGUMENTS...]",
-     "run a command in this folder's VM, or in a new one", OPT_SESSION | OPT_ATTACH, true,
-     cmd_exec},
+     "run a command in this folder's VM, or in a new one", OPT_SESSION | OPT_ATTACH | OPT_TERMINAL,
+     true, cmd_exec},
     {"list", "[--json]", "list running VMs", OPT_JSON, false, cmd_list},
     {"stop", "[ID... | --all]", "stop this folder's VMs, or those named", OPT_ALL, true, cmd_stop},
     {"sessions", "[--all | --project DIR] [--json]",

@@ -19,6 +19,7 @@ enum option_id {
     ID_QUIET,
     ID_NEW,
     ID_VM,
+    ID_RAW,
     ID_JSON,
     ID_ALL,
     ID_REVOKE,
@@ -57,6 +58,8 @@ static const struct option {
     {"--new", 0, NULL, OPT_ATTACH, ID_NEW, NULL, NULL,
      "start a VM even if one runs for this folder"},
     {"--vm", 0, "ID", OPT_ATTACH, ID_VM, NULL, NULL, "attach to this VM"},
+    {"--raw", 0, NULL, OPT_TERMINAL, ID_RAW, NULL, NULL,
+     "let the VM send the terminal anything, harmful or not"},
     {"--json", 0, NULL, OPT_JSON, ID_JSON, NULL, NULL, "print JSON"},
     {"--all", 0, NULL, OPT_ALL, ID_ALL, NULL, NULL, "every VM of this user"},
     {"--all", 0, NULL, OPT_PRUNE, ID_ALL, NULL, NULL, "all that no machine uses now"},
@@ -191,6 +194,9 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
         break;
     case ID_VM:
         cli->session.vm = value;
+        break;
+    case ID_RAW:
+        cli->session.raw = true;
         break;
     case ID_JSON:
         cli->json = true;

@@ -2,10 +2,18 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "channel/pump.h"
+#include "guest/terminal.h"
 #include "proc/tty.h"
+
+/* A lane from the guest. */
+struct output {
+    struct sink *sink;              /* NULL while there is none */
+    struct terminal_filter *filter; /* NULL: the bytes go as they are */
+};
 
 struct guest {
     struct loop *loop;
@@ -15,7 +23,7 @@ struct guest {
     /* The request that runs; stream is 0 while there is none. */
     uint32_t stream;
     struct source *in;
-    struct sink *out, *err;
+    struct output out, err;
     bool ended, failed;
     struct exit_status status;
     struct err *error; /* the caller's; set if failed */
@@ -111,19 +119,87 @@ static void on_credit(struct guest *g, uint32_t bytes)
     send_data(g);
 }
 
+static void output_open(struct guest *g, struct output *o, uint8_t lane, int fd, bool raw,
+                        pump_done_fn *done)
+{
+    o->sink = sink_new(g->loop, g->conn, g->stream, lane, fd, done, g);
+    o->filter = !raw && isatty(fd) ? mem_zalloc(1, sizeof(*o->filter)) : NULL;
+}
+
+static void output_close(struct output *o)
+{
+    sink_free(steal_ptr(&o->sink));
+    free(steal_ptr(&o->filter));
+}
+
+/* The guest may send as much again as was written or dropped, but not what the filter still holds.
+ */
+static bool output_data(struct output *o, const void *data, size_t len)
+{
+    auto_buf struct buf passed = BUF_INIT;
+    size_t taken;
+
+    if (!o->filter)
+        return sink_data(o->sink, data, len);
+    taken = terminal_held(o->filter) + len;
+    terminal_filter(o->filter, data, len, &passed);
+    if (!sink_data(o->sink, passed.data, passed.len))
+        return false;
+    sink_skip(o->sink, taken - passed.len - terminal_held(o->filter));
+    return true;
+}
+
+static void output_eof(struct output *o)
+{
+    auto_buf struct buf last = BUF_INIT;
+
+    if (!o->sink)
+        return;
+    if (o->filter)
+        terminal_reset(o->filter, &last);
+    sink_add(o->sink, last.data, last.len);
+    sink_eof(o->sink);
+}
+
+/* The terminal gets nothing more of what the program wrote.  What it has got may end within a
+ * sequence, which ESC \ ends. */
+static void output_abandon(struct output *o)
+{
+    auto_buf struct buf last = BUF_INIT;
+
+    if (!o->sink || !o->filter)
+        return;
+    if (sink_queued(o->sink) > 0)
+        buf_puts(&last, "\033\\");
+    terminal_reset(o->filter, &last);
+    sink_abandon(o->sink, last.data, last.len);
+}
+
+static bool is_drained(const struct output *o)
+{
+    return !o->sink || sink_is_done(o->sink);
+}
+
+static struct output *find_output(struct guest *g, uint8_t lane)
+{
+    struct output *o = lane == LANE_ERR ? &g->err : lane == LANE_OUT ? &g->out : NULL;
+
+    return o && o->sink ? o : NULL;
+}
+
 bool guest_frame(struct guest *g, const struct frame *f)
 {
-    struct sink *sink = f->lane == LANE_ERR ? g->err : f->lane == LANE_OUT ? g->out : NULL;
+    struct output *output = find_output(g, f->lane);
 
     if (g->stream == 0 || f->stream != g->stream)
         return true; /* late frames of a request that was given up */
     switch (f->type) {
     case FRAME_DATA:
-        return sink && sink_data(sink, f->payload, f->len);
+        return output && output_data(output, f->payload, f->len);
     case FRAME_EOF:
-        if (sink)
-            sink_eof(sink);
-        return sink != NULL;
+        if (output)
+            output_eof(output);
+        return output != NULL;
     case FRAME_STOP:
         if (g->in)
             source_stop(g->in);
@@ -166,11 +242,6 @@ static void on_pump_done(void *arg)
     loop_quit(((struct guest *)arg)->loop); /* wait_end looks whether all is done */
 }
 
-static bool is_drained(const struct guest *g)
-{
-    return (!g->out || sink_is_done(g->out)) && (!g->err || sink_is_done(g->err));
-}
-
 /* The exit status may overtake what our own reader has not taken yet: wait for that too. */
 static void wait_end(struct guest *g)
 {
@@ -178,18 +249,16 @@ static void wait_end(struct guest *g)
         loop_run(g->loop);
     if (g->failed)
         return;
-    if (g->out)
-        sink_eof(g->out);
-    if (g->err)
-        sink_eof(g->err);
-    while (!is_drained(g) && !g->failed)
+    output_eof(&g->out);
+    output_eof(&g->err);
+    while (!(is_drained(&g->out) && is_drained(&g->err)) && !g->failed)
         loop_run(g->loop);
 }
 
 /* The program's end does not tell of its output that was lost on our side. */
 static void check_written(struct guest *g)
 {
-    int out = sink_error(g->out), err = g->err ? sink_error(g->err) : 0;
+    int out = sink_error(g->out.sink), err = g->err.sink ? sink_error(g->err.sink) : 0;
 
     if (g->failed || (!out && !err))
         return;
@@ -219,6 +288,16 @@ static int end(struct guest *g)
     return g->failed ? -1 : 0;
 }
 
+static void open_outputs(struct guest *g, const struct guest_stdio *io)
+{
+    output_open(g, &g->out, LANE_OUT, io->out, io->raw, on_pump_done);
+    if (io->tty)
+        return;
+    output_open(g, &g->err, LANE_ERR, io->err, io->raw, on_pump_done);
+    if (g->out.filter && g->err.filter) /* or the parts of two harmless sequences make another */
+        sink_take_turns(g->out.sink, g->err.sink);
+}
+
 int guest_exec(struct guest *g, const struct guest_program *p, const struct guest_stdio *io,
                struct exit_status *status, struct err *e)
 {
@@ -230,18 +309,20 @@ int guest_exec(struct guest *g, const struct guest_program *p, const struct gues
     guest_exec_body(&body, p, io->tty, rows, columns);
     if (start(g, &body, e) < 0)
         return -1;
-    g->out = sink_new(g->loop, g->conn, g->stream, LANE_OUT, io->out, on_pump_done, g);
-    if (!io->tty)
-        g->err = sink_new(g->loop, g->conn, g->stream, LANE_ERR, io->err, on_pump_done, g);
+    open_outputs(g, io);
     if (io->in >= 0)
         g->in = source_new(g->loop, g->conn, g->stream, LANE_IN, io->in, on_pump_done, g);
     else
         conn_send(g->conn, FRAME_EOF, LANE_IN, g->stream, NULL, 0);
     wait_end(g);
     check_written(g);
+    if (g->failed) {
+        output_abandon(&g->out);
+        output_abandon(&g->err);
+    }
     source_free(steal_ptr(&g->in));
-    sink_free(steal_ptr(&g->out));
-    sink_free(steal_ptr(&g->err));
+    output_close(&g->out);
+    output_close(&g->err);
     *status = g->status;
     return end(g);
 }

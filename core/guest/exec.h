@@ -25,6 +25,7 @@ void guest_lost(struct guest *g, const char *why);
 struct guest_stdio {
     int in, out, err; /* in: -1 for end of file at once */
     bool tty;         /* in is a terminal (already raw): the program gets one too */
+    bool raw;         /* a terminal gets every byte, not only what is harmless; see terminal.h */
 };
 
 /* Runs a program and waits for its end.  Returns 0 with *status, or -1 if it could not be started

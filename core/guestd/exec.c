@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 #include "base/mem.h"
 #include "channel/pump.h"
 #include "guestd/server.h"
+#include "guestd/terminal.h"
 #include "guestd/user.h"
 #include "proc/spawn.h"
 
@@ -24,8 +23,6 @@ enum {
     KILL_GRACE_MS = 2000, /* between SIGHUP and SIGKILL when the host gives up a stream */
     ENV_FILE_MAX = 1 << 20,
     PIPE_BYTES = 1 << 20, /* pipe-max-size of an unchanged kernel */
-    TTY_GROUP = 5,        /* Debian's group tty */
-    TTY_MODE = 0620,
 };
 
 struct exec {
@@ -138,35 +135,11 @@ static int build_environment(const struct request *q, const struct user *u, stru
     user_environment(u, env);
     for (size_t i = 0; i < q->env.n; i++)
         set_entry(env, q->env.v[i]);
-    return q->env_file ? read_env_file(q->env_file, env, e) : 0;
-}
-
-static void set_size(int fd, uint32_t size)
-{
-    struct winsize ws = {.ws_row = (unsigned short)(size >> 16),
-                         .ws_col = (unsigned short)(size & 0xffff)};
-
-    ioctl(fd, TIOCSWINSZ, &ws);
-}
-
-/* A terminal: returns the slave's descriptor, keeps the master in x. */
-static int open_terminal(struct exec *x, const struct user *u, uint32_t size, struct err *e)
-{
-    auto_close int slave = -1;
-    char name[64];
-
-    x->in_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (x->in_fd < 0 || unlockpt(x->in_fd) < 0 || ptsname_r(x->in_fd, name, sizeof(name)) != 0)
-        return err_errno(e, errno, "cannot create a terminal");
-    slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (slave < 0)
-        return err_errno(e, errno, "cannot open %s", name);
-    if (x->stream.server->in_guest &&
-        (fchown(slave, u->uid, TTY_GROUP) < 0 || fchmod(slave, TTY_MODE) < 0))
-        return err_errno(e, errno, "cannot give %s to %s", name, u->name);
-    set_size(slave, size);
-    x->out_fd = fcntl(x->in_fd, F_DUPFD_CLOEXEC, 3);
-    return steal_fd(&slave);
+    if (q->env_file && read_env_file(q->env_file, env, e) < 0)
+        return -1;
+    if (q->tty)
+        terminal_set_name(u, env);
+    return 0;
 }
 
 /* Pipes: child_fds get the program's ends of stdin, stdout and stderr. */
@@ -192,8 +165,11 @@ static int open_streams(struct exec *x, const struct request *q, const struct us
 {
     if (!q->tty)
         return open_pipes(x, child_fds, e);
-    child_fds[0] = open_terminal(x, u, q->size, e);
-    return child_fds[0] < 0 ? -1 : 0;
+    child_fds[0] = terminal_open(u, x->stream.server->in_guest, q->size, &x->in_fd, e);
+    if (child_fds[0] < 0)
+        return -1;
+    x->out_fd = fcntl(x->in_fd, F_DUPFD_CLOEXEC, 3);
+    return 0;
 }
 
 static int start(struct exec *x, const struct request *q, struct err *e)
@@ -325,7 +301,8 @@ static void exec_frame(struct stream *s, const struct frame *f)
         break;
     case FRAME_RESIZE:
         if (x->tty && f->len == 4)
-            set_size(x->in_fd, (uint32_t)get_u16(f->payload) << 16 | get_u16(f->payload + 2));
+            terminal_set_size(x->in_fd,
+                              (uint32_t)get_u16(f->payload) << 16 | get_u16(f->payload + 2));
         break;
     case FRAME_RESET:
         give_up(x);

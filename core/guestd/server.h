@@ -7,6 +7,7 @@
  *   personalize.c  makes a clone itself: time, entropy, names, mounts
  *   shutdown.c     makes the shares safe before the engine is stopped
  *   suspend.c      makes the guest quiet before it is saved, and wakes it up
+ *   terminal.c     terminals
  *   user.c         the password database, without NSS (the binary is static)
  */
 #ifndef AGENTVM_GUESTD_SERVER_H

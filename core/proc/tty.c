@@ -68,10 +68,16 @@ void tty_restore(struct tty *t)
 
 void tty_rescue(int fd, const struct termios *saved)
 {
-    /* xterm's private modes: 1049 alternate screen, 1000/1002/1003/1006 mouse, 1004 focus reports,
-     * 2004 bracketed paste, 25 cursor; then the attributes. */
-    static const char sane[] = "\033[?1049l\033[?1000l\033[?1002l\033[?1003l\033[?1006l"
-                               "\033[?1004l\033[?2004l\033[?25h\033[0m\r\n";
+    /* An end for what was cut off, and for a link; kitty's keyboard modes of the alternate screen;
+     * xterm's private modes: 1049 alternate screen, 1000/1002/1003/1006 mouse, 1004 focus reports,
+     * 2031 reports of light and dark, 2004 bracketed paste, 2026 halted updates, 1 cursor keys, 7
+     * wrap, 25 cursor; keyboard modes, keypad, insertion, scroll region, whose reset moves the
+     * cursor, character set, attributes. */
+    static const char sane[] =
+        "\033\\\033]8;;\033\\\033[<9u\033[?1049l\033[?1000l\033[?1002l"
+        "\033[?1003l\033[?1006l\033[?1004l\033[?2031l\033[?2004l\033[?2026l"
+        "\033[?1l\033[?7h\033[?25h\033[<9u\033[>4m\033>\033[4l\0337\033[r\0338"
+        "\017\033(B\033[0m\r\n";
     struct pollfd p = {.fd = fd, .events = POLLOUT};
     ssize_t n = 0;
 

@@ -24,8 +24,8 @@ int tty_hide(struct tty *t, int fd, struct err *e);
 /* Restores it; harmless if nothing was changed. */
 void tty_restore(struct tty *t);
 /* For a terminal whose program was killed while raw: restores saved modes and switches off what a
- * full-screen program leaves on (alternate screen, mouse reports, bracketed paste, hidden cursor).
- */
+ * full-screen program leaves on (alternate screen, mouse reports, bracketed paste, hidden cursor
+ * and the like). */
 void tty_rescue(int fd, const struct termios *saved);
 /* Size in character cells; 24 by 80 where the terminal does not know. */
 void tty_size(int fd, uint16_t *rows, uint16_t *columns);

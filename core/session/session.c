@@ -156,7 +156,11 @@ int session_program(struct session *s, const struct guest_program *p, const stru
 static int run_on_terminal(struct session *s, const struct guest_program *p,
                            struct exit_status *status, struct err *e)
 {
-    struct guest_stdio io = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, session_has_tty()};
+    struct guest_stdio io = {.in = STDIN_FILENO,
+                             .out = STDOUT_FILENO,
+                             .err = STDERR_FILENO,
+                             .tty = session_has_tty(),
+                             .raw = s->options.raw};
     int rc;
 
     if (io.tty) {

@@ -38,6 +38,7 @@ struct session_options {
     const char *vm;      /* --vm, or NULL */
     bool trust, offline, new_vm;
     bool cold;         /* --cold: boot, whatever is saved */
+    bool raw;          /* --raw: the program's output reaches a terminal unfiltered */
     char *const *args; /* NULL-terminated; the agent's or the command's */
 };
 

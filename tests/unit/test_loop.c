@@ -301,7 +301,7 @@ static void test_rescue(void **state)
     ASSERT_OK(e, tty_raw(&t, slave, &e));
     tty_rescue(slave, &t.saved);
     assert_true(read(master, block, sizeof(block)) > 8);
-    assert_true(str_starts(block, "\033[?1049l"));
+    assert_non_null(strstr(block, "\033[?1049l"));
     ASSERT_OK(e, tty_raw(&t, slave, &e));
     file_set_nonblock(slave, true, NULL);
     while (write(slave, block, sizeof(block)) > 0)
