@@ -64,6 +64,7 @@ $(BUILD)/%.o: %.c Makefile
 
 # What .incbin reads, which -MMD does not see.
 $(BUILD)/core/image/base_image.o: core/image/customize.sh
+$(BUILD)/core/cli/cmd_completion.o: $(wildcard core/cli/completion.*)
 $(BUILD)/core/plugin/scaffold.o: $(wildcard sdk/template/*)
 
 # Plugins see the SDK's folder only.

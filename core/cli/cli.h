@@ -46,6 +46,16 @@ extern const size_t ncommands;
 
 /* Parses options up to the first other word or "--"; sets cli->words. */
 int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err *e);
+/* A row of the table of options, as completion needs it. */
+struct option_row {
+    const char *name;
+    const char *value; /* placeholder; NULL: takes none; "[...]": optional, with '=' only */
+    const char *help;
+    char letter; /* 0: none */
+};
+
+/* The next option of these groups from row *i on, which moves behind it; false: there is none. */
+bool cli_next_option(int groups, size_t *i, struct option_row *out);
 /* Appends the help of a command's options. */
 void cli_describe_options(int groups, struct buf *out);
 /* Prints on stdout; -1 if that fails. */
@@ -67,6 +77,7 @@ int cmd_config(struct cli *cli, struct err *e);
 int cmd_init(struct cli *cli, struct err *e);
 int cmd_plugin(struct cli *cli, struct err *e);
 int cmd_trust(struct cli *cli, struct err *e);
+int cmd_completion(struct cli *cli, struct err *e);
 int cmd_help(struct cli *cli, struct err *e);
 
 /* Wraps a session around fn and writes --timing's file. */

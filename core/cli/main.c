@@ -33,6 +33,8 @@ const struct command commands[] = {
      "list, describe, check or start to write plugins", OPT_JSON, true, cmd_plugin},
     {"trust", "[--revoke] [--project DIR]", "approve this folder's agent.ini and runtime script",
      OPT_SESSION | OPT_REVOKE, false, cmd_trust},
+    {"completion", "bash | zsh | fish", "print a script that completes words in this shell", 0,
+     true, cmd_completion},
     {"help", "[COMMAND]", "show help", 0, true, cmd_help},
 };
 const size_t ncommands = ARRAY_LEN(commands);
