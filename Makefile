@@ -3,6 +3,8 @@ VERSION := 0.1.0
 BUILD ?= build
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+PKGCONFIG_DIR ?= $(LIBDIR)/pkgconfig
+ZSH_DIR ?= $(PREFIX)/share/zsh/site-functions
 CC ?= cc
 # make V=1 shows the commands.
 say = @$(if $(V),,printf '  %-5s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@);)
@@ -19,8 +21,10 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 	-Wno-missing-field-initializers -Werror
 CPPFLAGS_ALL := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DAGENTVM_VERSION='"$(VERSION)"' \
 	-DAGENTVM_LIBDIR='"$(LIBDIR)/agentvm"' -Icore -Isdk -include base/banned.h $(HARDEN) $(CPPFLAGS)
+# Two builds of the same sources are the same bytes, wherever they are made.
+REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=.
 CFLAGS_ALL := -std=gnu11 -O2 -g $(WARN) -fPIE -fvisibility=hidden -fstack-protector-strong \
-	$(SAN) $(CFLAGS)
+	$(REPRODUCIBLE) $(SAN) $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN) $(LDFLAGS)
 
 # Rooms of the core; guestd links the first three only.
@@ -64,13 +68,14 @@ $(BUILD)/%.o: %.c Makefile
 
 # What .incbin reads, which -MMD does not see.
 $(BUILD)/core/image/base_image.o: core/image/customize.sh
+$(BUILD)/core/cli/cmd_completion.o: $(wildcard core/cli/completion.*)
 $(BUILD)/core/plugin/scaffold.o: $(wildcard sdk/template/*)
 
 # Plugins see the SDK's folder only.
 SDK_H := $(wildcard sdk/agentvm/*.h)
 plugin_cc = $(call say,SO)$(CC) -std=c11 -O2 -g $(WARN) $(if $(OLD_SDK),-I$(OLD_SDK),-Isdk) \
-	$(PLUGIN_SAN) -fPIC -fvisibility=hidden -shared \
-	-Wl,-z,defs -Wl,-z,relro,-z,now -o $@
+	$(REPRODUCIBLE) $(PLUGIN_SAN) $(HARDEN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -fvisibility=hidden \
+	-fstack-protector-strong -shared -Wl,-z,defs -Wl,-z,relro,-z,now -o $@
 # The plugins of tests, which misbehave, go without sanitizers.
 $(BUILD)/plugins/%.so $(BUILD)/sdk/%.so: PLUGIN_SAN := $(SAN)
 .SECONDEXPANSION:
@@ -97,11 +102,18 @@ PLUGIN_DIR := $(LIBDIR)/agentvm/plugins
 MAN_DIR := $(PREFIX)/share/man
 DOC_DIR := $(PREFIX)/share/doc/agentvm
 MAN1 := core/cli/agentvm.1 sdk/agentvm-fakehost.1
+MAN5 := core/model/agentvm.ini.5 core/model/agentvm-files.5
+# agentvm-COMMAND(1), which man agentvm COMMAND finds, is agentvm(1).
+COMMANDS := $(shell sed -n 's/^    {"\([a-z]*\)", ".*/\1/p' core/cli/main.c)
+MAN_LINKS := $(COMMANDS:%=$(MAN_DIR)/man1/agentvm-%.1)
+BASH_FILE := $(PREFIX)/share/bash-completion/completions/agentvm
+ZSH_FILE := $(ZSH_DIR)/_agentvm
+FISH_FILE := $(PREFIX)/share/fish/vendor_completions.d/agentvm.fish
 INSTALLED = $(PREFIX)/bin/agentvm $(PREFIX)/bin/agentvm-fakehost $(LIBDIR)/agentvm/agentvm-guestd \
 	$(addprefix $(PLUGIN_DIR)/,$(notdir $(PLUGIN_SO) $(PLUGIN_INI))) \
-	$(addprefix $(PREFIX)/include/agentvm/,$(notdir $(SDK_H))) $(LIBDIR)/pkgconfig/agentvm-plugin.pc \
+	$(addprefix $(PREFIX)/include/agentvm/,$(notdir $(SDK_H))) $(PKGCONFIG_DIR)/agentvm-plugin.pc \
 	$(addprefix $(MAN_DIR)/man1/,$(notdir $(MAN1))) $(MAN_DIR)/man3/agentvm-plugin.3 \
-	$(MAN_DIR)/man5/agentvm.ini.5 \
+	$(addprefix $(MAN_DIR)/man5/,$(notdir $(MAN5))) $(MAN_LINKS) $(BASH_FILE) $(ZSH_FILE) $(FISH_FILE) \
 	$(addprefix $(DOC_DIR)/,plugins.md $(addprefix example/,$(notdir $(wildcard sdk/example/*.c))))
 # Folders of our own, which uninstall removes when they are empty.
 INSTALLED_DIRS = $(PLUGIN_DIR) $(LIBDIR)/agentvm $(PREFIX)/include/agentvm $(DOC_DIR)/example $(DOC_DIR)
@@ -111,17 +123,21 @@ install: all
 	install -D -m 755 $(BUILD)/agentvm-fakehost $(DESTDIR)$(PREFIX)/bin/agentvm-fakehost
 	install -D -m 755 $(BUILD)/agentvm-guestd $(DESTDIR)$(LIBDIR)/agentvm/agentvm-guestd
 	install -d -m 755 $(DESTDIR)$(PLUGIN_DIR) $(addprefix $(DESTDIR)$(MAN_DIR)/,man1 man3 man5) \
-		$(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(DOC_DIR)/example
+		$(DESTDIR)$(PKGCONFIG_DIR) $(DESTDIR)$(DOC_DIR)/example
 	install -m 755 $(PLUGIN_SO) $(DESTDIR)$(PLUGIN_DIR)/
 	$(if $(PLUGIN_INI),install -m 644 $(PLUGIN_INI) $(DESTDIR)$(PLUGIN_DIR)/)
 	install -d -m 755 $(DESTDIR)$(PREFIX)/include/agentvm
 	install -m 644 $(SDK_H) $(DESTDIR)$(PREFIX)/include/agentvm/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@ABI@|$(ABI)|' \
-		sdk/agentvm-plugin.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/agentvm-plugin.pc
-	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/agentvm-plugin.pc
+		sdk/agentvm-plugin.pc.in >$(DESTDIR)$(PKGCONFIG_DIR)/agentvm-plugin.pc
+	chmod 644 $(DESTDIR)$(PKGCONFIG_DIR)/agentvm-plugin.pc
 	install -m 644 $(MAN1) $(DESTDIR)$(MAN_DIR)/man1/
 	install -m 644 sdk/agentvm-plugin.3 $(DESTDIR)$(MAN_DIR)/man3/
-	install -m 644 core/model/agentvm.ini.5 $(DESTDIR)$(MAN_DIR)/man5/
+	install -m 644 $(MAN5) $(DESTDIR)$(MAN_DIR)/man5/
+	for link in $(MAN_LINKS); do ln -sf agentvm.1 $(DESTDIR)$$link || exit 1; done
+	install -D -m 644 core/cli/completion.bash $(DESTDIR)$(BASH_FILE)
+	install -D -m 644 core/cli/completion.zsh $(DESTDIR)$(ZSH_FILE)
+	install -D -m 644 core/cli/completion.fish $(DESTDIR)$(FISH_FILE)
 	install -m 644 sdk/README.md $(DESTDIR)$(DOC_DIR)/plugins.md
 	install -m 644 $(wildcard sdk/example/*.c) $(DESTDIR)$(DOC_DIR)/example/
 
@@ -132,7 +148,8 @@ uninstall:
 # Debian packages for building, running and testing; sudo only where needed.
 DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev \
 	qemu-system-x86 qemu-utils mmdebstrap uidmap debian-archive-keyring e2fsprogs \
-	libcmocka-dev libasan8 libubsan1 clang-format python3 git tmux sudo procps mandoc
+	libcmocka-dev libasan8 libubsan1 clang-format python3 git tmux sudo procps mandoc groff-base \
+	dpkg-dev debhelper lintian zsh fish
 deps:
 	@missing=; for p in $(DEPS); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \

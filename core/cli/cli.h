@@ -58,6 +58,16 @@ int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err 
 int cli_parse_more(struct cli *cli, const char *command, struct err *e);
 /* Takes the word AGENT, if there is one, and the options behind it; as cli_parse_more. */
 int cli_take_agent(struct cli *cli, const char *command, struct err *e);
+/* A row of the table of options, as completion needs it. */
+struct option_row {
+    const char *name;
+    const char *value; /* placeholder; NULL: takes none; "[...]": optional, with '=' only */
+    const char *help;
+    char letter; /* 0: none */
+};
+
+/* The next option of these groups from row *i on, which moves behind it; false: there is none. */
+bool cli_next_option(int groups, size_t *i, struct option_row *out);
 /* Appends the help of a command's options. */
 void cli_describe_options(int groups, struct buf *out);
 /* Prints on stdout; -1 if that fails. */
@@ -85,6 +95,7 @@ int cmd_trust(struct cli *cli, struct err *e);
 int cmd_login(struct cli *cli, struct err *e);
 int cmd_logout(struct cli *cli, struct err *e);
 int cmd_auth(struct cli *cli, struct err *e);
+int cmd_completion(struct cli *cli, struct err *e);
 int cmd_help(struct cli *cli, struct err *e);
 
 /* Wraps a session around fn; writes --timing's file and the record of the run. */

@@ -8,7 +8,7 @@ static void describe_all(struct buf *out)
                   "  agentvm [OPTIONS] [--] [AGENT ARGUMENTS...]\n"
                   "  agentvm COMMAND [OPTIONS] ...\n  agentvm --help | --version\n\nCommands:\n");
     for (size_t i = 0; i < ncommands; i++)
-        buf_printf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+        buf_printf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     buf_puts(out, "\nOptions of run, setup, shell, exec and plan:\n");
     cli_describe_options(OPT_SESSION, out);
     buf_puts(out,

@@ -46,6 +46,8 @@ const struct command commands[] = {
      OPT_SESSION | OPT_NO_PROJECT, true, cmd_logout},
     {"auth", "status [OPTIONS] [--json] [AGENT]", "tell which account a session would bill",
      OPT_SESSION | OPT_NO_PROJECT | OPT_JSON, true, cmd_auth},
+    {"completion", "bash | zsh | fish", "print a script that completes words in this shell", 0,
+     true, cmd_completion},
     {"help", "[COMMAND]", "show help", 0, true, cmd_help},
 };
 const size_t ncommands = ARRAY_LEN(commands);

@@ -259,6 +259,19 @@ int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err 
     return 0;
 }
 
+bool cli_next_option(int groups, size_t *i, struct option_row *out)
+{
+    while (*i < ARRAY_LEN(options)) {
+        const struct option *o = &options[(*i)++];
+
+        if (!applies(o, groups))
+            continue;
+        *out = (struct option_row){o->name, o->value, o->help, o->letter};
+        return true;
+    }
+    return false;
+}
+
 void cli_describe_options(int groups, struct buf *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {

@@ -97,11 +97,16 @@ static void test_swapped_fds(void **state)
     close(b[0]);
 }
 
+/* glibc keeps 32 and 33 for itself: posix_spawn, by which make starts tests, hands them on ignored,
+ * and sigaction refuses to change them. */
+#define SIGNALS_OF_GLIBC (UINT64_C(3) << 31)
+
 static void test_signals_reset(void **state)
 {
     struct spawn_request r = {0};
     struct exit_status status;
     auto_free char *text = NULL;
+    char *rest;
     sigset_t set;
 
     (void)state;
@@ -109,9 +114,11 @@ static void test_signals_reset(void **state)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    text = output_of(&r, "grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | uniq", &status);
+    text = output_of(&r, "grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2", &status);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
-    assert_string_equal(text, "0000000000000000\n");
+    assert_int_equal(strtoull(text, &rest, 16), 0);
+    assert_int_equal(strtoull(rest, &rest, 16) & ~SIGNALS_OF_GLIBC, 0);
+    assert_string_equal(rest, "\n");
 }
 
 static void test_env_and_cwd(void **state)
