@@ -104,6 +104,30 @@ static void test_list(void **state)
     kept_free(&other);
 }
 
+/* A later version of the plugin names its sessions otherwise. */
+static void test_new_pattern(void **state)
+{
+    auto_plan struct plan before = PLAN_INIT, after = PLAN_INIT;
+    auto_kept_sessions struct kept_sessions found = {0};
+    auto_err struct err e = ERR_INIT;
+    auto_free char *below = NULL;
+    struct kept kept = {0};
+
+    (void)state;
+    add_keep(&before, PLAN_KEEP, "~/.a/projects", "*.json");
+    add_keep(&after, PLAN_KEEP, "~/.a/projects", "*.jsonl");
+    prepare("/p", &before, &kept);
+    below = mem_printf("%s/.a/projects", kept.dir);
+    touch(below, "new.jsonl", 1);
+    kept_free(&kept);
+    assert_ok(kept_list(&paths, "/p", &found, &e), &e);
+    assert_int_equal(found.n, 0);
+    prepare("/p", &after, &kept);
+    kept_free(&kept);
+    assert_ok(kept_list(&paths, "/p", &found, &e), &e);
+    assert_int_equal(found.n, 1);
+}
+
 /* Links lead nowhere, neither for who makes folders nor for who lists them. */
 static void test_hostile(void **state)
 {
@@ -149,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_new_pattern, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
     };
 
