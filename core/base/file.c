@@ -203,7 +203,7 @@ int file_open_below(int dirfd, const char *path, bool make, struct err *e)
          name = strtok_r(NULL, "/", &save)) {
         int next = make && mkdirat(at, name, 0700) < 0 && errno != EEXIST
                        ? -1
-                       : openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                       : openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         int errnum = errno;
 
         close(at);

@@ -47,7 +47,8 @@ void file_read_tail(const char *path, size_t max, struct buf *out);
 int file_mkdirs(const char *path, mode_t mode, struct err *e);
 
 /* Opens a folder below dirfd by a relative path; "" is dirfd itself.  No component may be a
- * symlink. make: what is missing is created, 0700.  Returns a descriptor, or -1 with errno kept. */
+ * symlink. make: what is missing is created, 0700.  Returns an O_PATH descriptor, or -1 with errno
+ * kept. */
 int file_open_below(int dirfd, const char *path, bool make, struct err *e);
 
 /* Removes name below dirfd with all that is in it; crosses no symlink.  Absent is success. */

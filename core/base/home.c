@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 /* Follows the symlinks as the file system has them now.  Returns 0 with the path relative to
@@ -28,25 +29,10 @@ static int resolve(const char *home, const char *path, char **real_home, char **
     return 0;
 }
 
-/* Opens the folder of a path without a link in it, component by component, each O_NOFOLLOW: if
- * somebody puts a link there after resolve looked, this fails.  Returns a descriptor or -1. */
-static int open_parent(const char *home, const char *path)
-{
-    int dir = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    for (const char *slash; dir >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
-        auto_free char *name = mem_dup(path, (size_t)(slash - path));
-        int next = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-        close_fd(&dir);
-        dir = next;
-    }
-    return dir;
-}
-
 int home_find(const char *home, const char *path, struct home_file *out, struct err *e)
 {
-    auto_free char *real_home = NULL;
+    auto_free char *real_home = NULL, *parent = NULL;
+    auto_close int root = -1;
     char *slash;
     int rc;
 
@@ -54,12 +40,13 @@ int home_find(const char *home, const char *path, struct home_file *out, struct 
     rc = resolve(home, path, &real_home, &out->path, e);
     if (rc != 0)
         return rc;
-    out->dir = open_parent(real_home, out->path);
-    if (out->dir < 0)
-        return err_errno(e, errno, "~/%s", path);
     slash = strrchr(out->path, '/');
     out->name = slash ? slash + 1 : out->path;
-    return 0;
+    parent = mem_dup(out->path, slash ? (size_t)(slash - out->path) : 0);
+    root = open(real_home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* Follows no link: if somebody puts one there after resolve looked, this fails. */
+    out->dir = root < 0 ? -1 : file_open_below(root, parent, false, NULL);
+    return out->dir < 0 ? err_errno(e, errno, "~/%s", path) : 0;
 }
 
 void home_file_free(struct home_file *f)

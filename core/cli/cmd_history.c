@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "model/base64.h"
+#include "model/json_text.h"
 #include "model/show.h"
 #include "session/record.h"
 
@@ -33,19 +33,12 @@ static double number_of(const cJSON *o, const char *name)
 /* The project folder with "~" for the home folder; the caller frees it. */
 static char *folder_of(const cJSON *o, const char *home)
 {
-    const cJSON *project = cJSON_GetObjectItemCaseSensitive(o, "project");
-    const char *path = cJSON_GetStringValue(project);
+    auto_free char *path = json_text_take(cJSON_GetObjectItemCaseSensitive(o, "project"));
     size_t len = strlen(home);
-    struct buf bytes = BUF_INIT;
 
-    if (!path) {
-        buf_puts(&bytes, "");
-        base64_decode(text_of(project, "base64"), &bytes);
-        return buf_steal(&bytes);
-    }
-    if (str_starts(path, home) && path[len] == '/')
+    if (path && str_starts(path, home) && path[len] == '/')
         return mem_printf("~%s", path + len);
-    return mem_strdup(path);
+    return path ? steal_ptr(&path) : mem_strdup("");
 }
 
 /* The last max bytes of a text, "..." in front where it is cut: of a path they tell most. */

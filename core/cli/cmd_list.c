@@ -7,10 +7,9 @@
 #include "image/store.h"
 #include "session/vms.h"
 
-static char *as_json(const struct vm_infos *vms)
+static cJSON *as_json(const struct vm_infos *vms)
 {
     cJSON *list = cJSON_CreateArray();
-    char *text;
 
     for (size_t i = 0; i < vms->n; i++) {
         const struct vm_info *v = &vms->v[i];
@@ -26,9 +25,7 @@ static char *as_json(const struct vm_infos *vms)
         cJSON_AddNumberToObject(item, "engine", v->engine);
         cJSON_AddItemToArray(list, item);
     }
-    text = cJSON_Print(list);
-    cJSON_Delete(list);
-    return text;
+    return list;
 }
 
 static char *as_table(const struct vm_infos *vms)
@@ -64,6 +61,8 @@ int cmd_list(struct cli *cli, struct err *e)
     paths_free(&paths);
     if (rc < 0)
         return -1;
-    text = cli->json ? as_json(&vms) : as_table(&vms);
-    return cli_print(text, e) < 0 || (cli->json && cli_print("\n", e) < 0) ? -1 : 0;
+    if (cli->json)
+        return cli_print_json(as_json(&vms), e);
+    text = as_table(&vms);
+    return cli_print(text, e);
 }

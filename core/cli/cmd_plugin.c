@@ -42,14 +42,6 @@ static cJSON *to_json(const struct plugin *p)
     return item;
 }
 
-static int print_json(cJSON *json, struct err *e)
-{
-    auto_free char *text = cJSON_Print(json);
-
-    cJSON_Delete(json);
-    return cli_print(text, e) < 0 || cli_print("\n", e) < 0 ? -1 : 0;
-}
-
 static void describe_option(const struct plugin_option *o, struct buf *out)
 {
     buf_printf(out, "option.%s.help=%s\noption.%s.sensitive=%s\n", o->name, o->help, o->name,
@@ -87,7 +79,7 @@ static int print_plugin(struct cli *cli, const struct plugin *p, struct err *e)
     auto_buf struct buf out = BUF_INIT;
 
     if (cli->json)
-        return print_json(to_json(p), e);
+        return cli_print_json(to_json(p), e);
     describe(p, &out);
     return cli_print(out.data, e);
 }
@@ -152,7 +144,7 @@ static int print_report(struct cli *cli, const char *file, const struct plugin_r
     for (size_t i = 0; i < r->faults.n; i++)
         log_error("%s: %s", shown, r->faults.v[i]);
     if (cli->json)
-        rc = print_json(report_to_json(file, r), e);
+        rc = cli_print_json(report_to_json(file, r), e);
     else if (r->faults.n == 0)
         rc = print_plugin(cli, &r->plugin, e);
     if (rc < 0 || r->faults.n == 0)
@@ -206,7 +198,7 @@ static int print_list(struct cli *cli, const struct plugin_list *list, struct er
     for (size_t i = 0; i < list->nfaults; i++)
         log_warn("%s: %s", list->faults[i].path, list->faults[i].why);
     if (cli->json)
-        return print_json(array, e);
+        return cli_print_json(array, e);
     cJSON_Delete(array);
     return cli_print(out.data, e);
 }

@@ -83,7 +83,8 @@ void paths_free(struct paths *p);
  * hex digits: the length of a socket's path was checked with that. */
 char *paths_vm(const struct paths *p, const char *id, const char *name);
 char *paths_vm_disk(const struct paths *p, const char *id, const char *name);
-/* The store of what of the agent outlives the VMs of a project; the caller frees it. */
+/* The store of what of the agent outlives the VMs of a project, or ("") the folder of all agents'
+ * stores of it; the caller frees it. */
 char *paths_sessions(const struct paths *p, const char *project, const char *agent);
 
 /* Canonical path of the project folder that `folder` names (NULL: the working directory); the

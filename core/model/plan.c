@@ -75,6 +75,14 @@ void plan_append(struct plan *to, struct plan *from)
     *from = PLAN_INIT;
 }
 
+const struct plan_step *plan_find(const struct plan *p, enum plan_op op)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->steps[i].op == op)
+            return &p->steps[i];
+    return NULL;
+}
+
 size_t plan_count(const struct plan *p, enum plan_op op)
 {
     size_t n = 0;

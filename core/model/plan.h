@@ -84,6 +84,8 @@ void plan_append(struct plan *to, struct plan *from);
 void plan_free(struct plan *p);
 /* Removes the steps that have that operation. */
 void plan_drop(struct plan *p, enum plan_op op);
+/* Its first step that has that operation, or NULL. */
+const struct plan_step *plan_find(const struct plan *p, enum plan_op op);
 /* How many of its steps have that operation. */
 size_t plan_count(const struct plan *p, enum plan_op op);
 /* Whether the step is an account that its plugin names before others: the one that is billed. */

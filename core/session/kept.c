@@ -71,26 +71,36 @@ static int make_item(int files, const struct plan_step *s, struct kept *out, str
     return 0;
 }
 
+/* Says whose the store is, where it does not say so yet: each start comes here, and a write waits
+ * for the disk. */
+static int write_store(int dir, const char *text, struct err *e)
+{
+    auto_buf struct buf before = BUF_INIT;
+
+    if (file_read_at(dir, PATHS_SESSIONS_STORE, strlen(text), &before, NULL) == 0 &&
+        strcmp(before.data, text) == 0)
+        return 0;
+    return file_write_at(dir, PATHS_SESSIONS_STORE, text, strlen(text), 0600, e);
+}
+
 int kept_prepare(const struct paths *p, const char *project, const char *agent,
                  const struct plan *launch, struct kept *out, struct err *e)
 {
-    auto_free char *store = paths_sessions(p, project, agent);
-    auto_free char *files_dir = mem_printf("%s/" PATHS_SESSIONS_FILES, store);
-    auto_free char *text = describe_store(project, agent, launch);
+    auto_free char *store = NULL, *files_dir = NULL, *text = NULL;
     auto_close int dir = -1, files = -1;
-    bool any = false;
 
-    for (size_t i = 0; i < launch->n; i++)
-        any = any || is_kept(&launch->steps[i]);
-    if (!any)
+    if (!plan_find(launch, PLAN_KEEP) && !plan_find(launch, PLAN_KEEP_FILE))
         return 0;
+    store = paths_sessions(p, project, agent);
+    files_dir = mem_printf("%s/" PATHS_SESSIONS_FILES, store);
     if (file_mkdirs(files_dir, 0700, e) < 0)
         return -1;
     dir = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     files = open(files_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0 || files < 0)
         return err_errno(e, errno, "cannot open %s", files_dir);
-    if (file_write_at(dir, PATHS_SESSIONS_STORE, text, strlen(text), 0600, e) < 0)
+    text = describe_store(project, agent, launch);
+    if (write_store(dir, text, e) < 0)
         return err_prefix(e, "%s", store);
     out->dir = steal_ptr(&files_dir);
     for (size_t i = 0; i < launch->n; i++)

@@ -110,16 +110,18 @@ static void walk_item(const cJSON *item, int store, const char *store_path, stru
     const char *folder = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "folder"));
     auto_free char *below = mem_printf(PATHS_SESSIONS_FILES "/%s", folder ? folder : "");
     auto_free char *path = mem_printf("%s/%s", store_path, below);
+    auto_close int at = -1;
     int fd;
 
     w->pattern = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "pattern"));
-    fd = folder && w->pattern ? file_open_below(store, below, false, NULL) : -1;
+    at = folder && w->pattern ? file_open_below(store, below, false, NULL) : -1;
+    fd = at < 0 ? -1 : openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0)
         walk_folder(w, fd, path, 0);
 }
 
 /* One agent's store of one project; one that is damaged has no sessions. */
-static void list_store(int dir, const char *path, const char *project, struct kept_sessions *out)
+static void list_store(int dir, const char *path, struct kept_sessions *out)
 {
     auto_buf struct buf text = BUF_INIT;
     auto_free char *said = NULL;
@@ -133,7 +135,7 @@ static void list_store(int dir, const char *path, const char *project, struct ke
     said = json_text_take(cJSON_GetObjectItemCaseSensitive(root, "project"));
     w.project = said;
     w.agent = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "agent"));
-    if (w.project && w.agent && (!project || strcmp(project, w.project) == 0))
+    if (w.project && w.agent)
         cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(root, "transcripts"))
         {
             walk_item(item, dir, path, &w);
@@ -141,7 +143,7 @@ static void list_store(int dir, const char *path, const char *project, struct ke
     cJSON_Delete(root);
 }
 
-static void list_project(const char *path, const char *project, struct kept_sessions *out)
+static void list_project(const char *path, struct kept_sessions *out)
 {
     DIR *dir = opendir(path);
     const struct dirent *entry;
@@ -154,7 +156,7 @@ static void list_project(const char *path, const char *project, struct kept_sess
             continue;
         fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd >= 0)
-            list_store(fd, store, project, out);
+            list_store(fd, store, out);
     }
     if (dir)
         closedir(dir);
@@ -167,7 +169,7 @@ static int by_time(const void *a, const void *b)
     return x->changed < y->changed ? -1 : x->changed > y->changed ? 1 : strcmp(x->path, y->path);
 }
 
-int kept_list(const struct paths *p, const char *project, struct kept_sessions *out, struct err *e)
+static int list_all(const struct paths *p, struct kept_sessions *out, struct err *e)
 {
     DIR *dir = opendir(p->sessions);
     const struct dirent *entry;
@@ -178,9 +180,20 @@ int kept_list(const struct paths *p, const char *project, struct kept_sessions *
         auto_free char *path = mem_printf("%s/%s", p->sessions, entry->d_name);
 
         if (entry->d_name[0] != '.')
-            list_project(path, project, out);
+            list_project(path, out);
     }
     closedir(dir);
+    return 0;
+}
+
+int kept_list(const struct paths *p, const char *project, struct kept_sessions *out, struct err *e)
+{
+    auto_free char *folder = project ? paths_sessions(p, project, "") : NULL;
+
+    if (folder)
+        list_project(folder, out);
+    else if (list_all(p, out, e) < 0)
+        return -1;
     if (out->n > 0)
         qsort(out->v, out->n, sizeof(*out->v), by_time);
     return 0;

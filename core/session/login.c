@@ -15,14 +15,6 @@
 #include "session/session.h"
 #include "session/vms.h"
 
-static const struct plan_step *find_step(const struct plan *p, enum plan_op op)
-{
-    for (size_t i = 0; i < p->n; i++)
-        if (p->steps[i].op == op)
-            return &p->steps[i];
-    return NULL;
-}
-
 /* ---- the program that helps to get the credential ---------------------------------------------
  */
 
@@ -48,7 +40,7 @@ static int program_body(struct session *s, void *arg, struct err *e)
     const struct plan *login = arg;
     auto_strv struct strv env = STRV_INIT;
     struct guest_program program = {
-        .argv = find_step(login, PLAN_EXEC)->argv.v, .cwd = s->project, .user = s->user.name};
+        .argv = plan_find(login, PLAN_EXEC)->argv.v, .cwd = s->project, .user = s->user.name};
 
     if (provision_files(s, login, e) < 0)
         return -1;
@@ -64,7 +56,7 @@ static int program_body(struct session *s, void *arg, struct err *e)
  * a VM's folders do, so that it is swept as they are. */
 static int run_program(struct session *s, struct plan *login, struct err *e)
 {
-    auto_free char *shown = show_text(find_step(login, PLAN_EXEC)->argv.v[0], 0);
+    auto_free char *shown = show_text(plan_find(login, PLAN_EXEC)->argv.v[0], 0);
     auto_close int lock = -1;
     char id[9];
     int code;
@@ -73,7 +65,7 @@ static int run_program(struct session *s, struct plan *login, struct err *e)
         return -1;
     s->project = paths_vm(&s->paths, id, PATHS_VM_NO_PROJECT);
     log_info("agentvm: when %s has ended, or Ctrl-C has ended it, agentvm asks for the %s", shown,
-             find_step(login, PLAN_ASK)->name);
+             plan_find(login, PLAN_ASK)->name);
     code = mkdir(s->project, 0700) < 0 ? err_errno(e, errno, "cannot create %s", s->project)
                                        : session_in_new_vm(s, program_body, login, e);
     vms_remove(&s->paths, id);
@@ -156,7 +148,7 @@ static int advise_again(const struct session *s, struct err *e)
 static int take_credential(struct session *s, const struct plan *login, bool terminal,
                            struct err *e)
 {
-    const char *what = find_step(login, PLAN_ASK)->name;
+    const char *what = plan_find(login, PLAN_ASK)->name;
     auto_free char *shown = show_text(what, 0);
     auto_buf struct buf text = BUF_INIT;
     int rc = terminal ? ask(s, what, &text, e) : read_input(s, false, &text, e);
@@ -196,7 +188,7 @@ int session_login(struct session *s, struct err *e)
     ctx = session_context(s, false);
     if (plugin_call(&s->agent, PLAN_LOGIN, &ctx, &login, e) < 0)
         return -1;
-    if (terminal && find_step(&login, PLAN_EXEC) && run_program(s, &login, e) < 0)
+    if (terminal && plan_find(&login, PLAN_EXEC) && run_program(s, &login, e) < 0)
         return -1;
     return take_credential(s, &login, terminal, e);
 }

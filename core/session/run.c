@@ -104,19 +104,9 @@ static int run_runtime(struct session *s, const struct launch *l, struct err *e)
     return run_script(s, PATHS_PROJECT_RUNTIME, &s->project_runtime.bytes, &env, e);
 }
 
-static const struct plan_step *find_exec(const struct plan *p)
-{
-    const struct plan_step *step = NULL;
-
-    for (size_t i = 0; i < p->n; i++)
-        if (p->steps[i].op == PLAN_EXEC)
-            step = &p->steps[i];
-    return step;
-}
-
 static int start_agent(struct session *s, const struct launch *l, struct err *e)
 {
-    const struct plan_step *exec = find_exec(&l->launch);
+    const struct plan_step *exec = plan_find(&l->launch, PLAN_EXEC);
     auto_strv struct strv env = STRV_INIT, bare = STRV_INIT;
     struct guest_program program = {
         .env_file = GUEST_ENV_FILE, .cwd = s->project, .user = s->user.name};
