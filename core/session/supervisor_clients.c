@@ -83,7 +83,7 @@ static void on_client_closed(void *arg, struct conn *conn, const char *why)
     (void)conn;
     (void)why;
     remove_client(c);
-    if (creator && s->order->template_disk && s->state >= FLUSHING && s->state < STOPPING)
+    if (creator && s->order->template_disk && s->state < STOPPING)
         supervisor_stop_engine(s); /* nobody is left to complete the layer */
     else if (creator)
         supervisor_stop(s);
