@@ -38,6 +38,10 @@ static int collect(struct session *s, struct plan_view *v, struct err *e)
         return -1;
     v->has_base = store_has(&s->paths, v->keys.base);
     v->has_provisioned = v->keys.provisioned[0] && store_has(&s->paths, v->keys.provisioned);
+    if (template_find_warm(s, &v->provision, &v->keys, v->warm))
+        v->has_warm = store_has(&s->paths, v->warm);
+    else
+        v->warm[0] = '\0';
     collect_packages(s, v);
     session_plan(s, PLAN_AUTH, &v->auth, &v->auth_error);
     return session_plan(s, PLAN_LAUNCH, &v->launch, e);

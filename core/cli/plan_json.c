@@ -137,6 +137,7 @@ char *plan_view_json(const struct plan_view *v)
     layers = cJSON_AddArrayToObject(root, "layers");
     add_layer(layers, "base", v->keys.base, v->has_base);
     add_layer(layers, "provisioned", v->keys.provisioned, v->has_provisioned);
+    add_layer(layers, "warm", v->warm, v->has_warm);
     cJSON_AddItemToObject(root, "packages", json_texts(&v->packages));
     add_mounts(root, v->session->project);
     add_environment(root, v);

@@ -18,13 +18,14 @@ static void add_lines(struct buf *out, const char *text)
     }
 }
 
-static void add_layer(struct buf *out, const char *kind, const char *key, bool exists)
+static void add_layer(struct buf *out, const char *kind, const char *key, bool exists,
+                      const char *without)
 {
     if (*key)
         buf_printf(out, "  %-12s %.16s  %s\n", kind, key,
                    exists ? "exists" : "does not exist, the next start makes it");
     else
-        buf_printf(out, "  %-12s not needed\n", kind);
+        buf_printf(out, "  %-12s %s\n", kind, without);
 }
 
 static void add_words(struct buf *out, const struct strv *words)
@@ -130,9 +131,10 @@ static void add_environment(struct buf *out, const struct plan_view *v)
 static void add_image(struct buf *out, const struct plan_view *v)
 {
     buf_puts(out, "\nlayers of the template:\n");
-    add_layer(out, "base", v->keys.base, v->has_base);
-    add_layer(out, "provisioned", v->keys.provisioned, v->has_provisioned);
-    buf_puts(out, "  saved VM     by processor, memory and engine; starts resume it\n");
+    add_layer(out, "base", v->keys.base, v->has_base, "");
+    add_layer(out, "provisioned", v->keys.provisioned, v->has_provisioned, "not needed");
+    add_layer(out, "saved VM", v->warm, v->has_warm,
+              v->session->options.cold ? "not used: --cold" : "known once the layers above exist");
     buf_printf(out, "\npackages in the image (%zu):\n", v->packages.n);
     add_words(out, &v->packages);
     buf_puts(out, "\nonce, while the template is made:\n");

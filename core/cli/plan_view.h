@@ -12,9 +12,10 @@ struct plan_view {
     struct session *session; /* borrowed */
     struct plan provision, auth, launch;
     struct template_keys keys;
-    bool has_base, has_provisioned; /* whether the layers exist */
-    struct strv packages;           /* all of the image's, sorted, each once */
-    struct err auth_error;          /* no credential: shown, not fatal here */
+    char warm[DIGEST_HEX + 1];                /* "" where it is not known yet */
+    bool has_base, has_provisioned, has_warm; /* whether the layers exist */
+    struct strv packages;                     /* all of the image's, sorted, each once */
+    struct err auth_error;                    /* no credential: shown, not fatal here */
 };
 
 /* The caller frees the text. */

@@ -56,26 +56,32 @@ int initrd_write(const char *base, const char *guestd, const char *out, struct e
     return file_write_at(AT_FDCWD, out, image.data, image.len, 0600, e);
 }
 
-int initrd_cached(const struct paths *p, const struct layer *base, char **out, struct err *e)
+char *initrd_path(const struct paths *p, const struct layer *base, struct err *e)
 {
-    const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
-    auto_free char *initrd = layer_file(base, BASE_INITRD);
-    auto_free char *path = NULL;
     char key[DIGEST_HEX + 1];
     struct stat st;
     struct digest *d;
 
     if (stat(p->guestd, &st) < 0) {
         err_errno(e, errno, "cannot find the guest daemon %s", p->guestd);
-        return err_advise(e, "reinstall agentvm; its parts belong together");
+        err_advise(e, "reinstall agentvm; its parts belong together");
+        return NULL;
     }
     d = digest_new();
     digest_field(d, "size", &st.st_size, sizeof(st.st_size));
     digest_field(d, "time", &st.st_mtim, sizeof(st.st_mtim));
     digest_field(d, "inode", &st.st_ino, sizeof(st.st_ino));
     digest_final(d, key);
-    path = mem_printf("%s/" PATHS_INITRD, p->cache, base->key, key);
-    if (access(path, R_OK) < 0 && initrd_write(initrd, p->guestd, path, e) < 0)
+    return mem_printf("%s/" PATHS_INITRD, p->cache, base->key, key);
+}
+
+int initrd_cached(const struct paths *p, const struct layer *base, char **out, struct err *e)
+{
+    const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+    auto_free char *initrd = layer_file(base, BASE_INITRD);
+    auto_free char *path = initrd_path(p, base, e);
+
+    if (!path || (access(path, R_OK) < 0 && initrd_write(initrd, p->guestd, path, e) < 0))
         return -1;
     utimensat(AT_FDCWD, path, used, 0);
     *out = steal_ptr(&path);

@@ -19,6 +19,8 @@ int initrd_write(const char *base, const char *guestd, const char *out, struct e
  * change stays, as what is known of it depends on that.  Who has the base layer in use may rely on
  * the file. */
 int initrd_cached(const struct paths *p, const struct layer *base, char **out, struct err *e);
+/* The path of that file, which need not exist; the caller frees it.  NULL on error. */
+char *initrd_path(const struct paths *p, const struct layer *base, struct err *e);
 /* Takes the base layer's key out of the name of such a file, or of one that was being written. */
 bool initrd_base(const char *name, char key[DIGEST_HEX + 1]);
 

@@ -123,6 +123,12 @@ void template_packages(struct session *s, const struct plan *provision, struct s
 int template_keys(struct session *s, const struct plan *provision, struct template_keys *out,
                   struct err *e);
 
+/* Whether the saved machine that a start resumes is known before anything is started: its key
+ * follows from the layers below, which must exist, and from an accelerator that was tried.  False:
+ * it is not, as with --cold.  plan is session_provision_plan's. */
+bool template_find_warm(struct session *s, const struct plan *plan,
+                        const struct template_keys *keys, char key[DIGEST_HEX + 1]);
+
 /* Free space that making a layer asks for.  Measured: 1.3 GiB for Claude Code and Node.js, agents
  * differ; and 0.4 GiB of what Claude Code's guest touches until it is saved. */
 enum { TEMPLATE_PROVISION_GIB = 4, TEMPLATE_WARM_GIB = 2 };

@@ -255,6 +255,32 @@ int template_prepare(struct session *s, const struct plan *plan, struct template
     return s->options.cold ? 0 : warm_prepare(s, out, plan, e);
 }
 
+static bool hold_layers(struct session *s, const struct template_keys *keys, struct template *t)
+{
+    struct err *unknown = NULL;
+
+    if (store_hold(&s->paths, keys->base, &t->base, unknown) != 0)
+        return false;
+    t->initrd = initrd_path(&s->paths, &t->base, unknown);
+    return t->initrd && (!keys->provisioned[0] ||
+                         store_hold(&s->paths, keys->provisioned, &t->provisioned, unknown) == 0);
+}
+
+bool template_find_warm(struct session *s, const struct plan *plan,
+                        const struct template_keys *keys, char key[DIGEST_HEX + 1])
+{
+    auto_template struct template t = TEMPLATE_INIT;
+    auto_free char *kernel = NULL;
+    struct accel_request r;
+
+    if (s->options.cold || !hold_layers(s, keys, &t))
+        return false;
+    kernel = layer_file(&t.base, BASE_KERNEL);
+    r = (struct accel_request){.kernel = kernel, .initrd = t.initrd, .cache = s->paths.cache};
+    return access(t.initrd, R_OK) == 0 && accel_known(&r, &t.accel) &&
+           warm_key(s, &t, plan, key, NULL) == 0;
+}
+
 void template_free(struct template *t)
 {
     layer_release(&t->base);

@@ -142,9 +142,13 @@ static bool read_cache(int dirfd, const char *key, struct accel_verdict *v)
 
 static void write_cache(int dirfd, const char *key, const struct accel_verdict *v)
 {
-    auto_free char *text = accel_cache_format(v, key, time(NULL));
+    auto_buf struct buf old = BUF_INIT;
+    auto_free char *text = NULL;
     auto_err struct err e = ERR_INIT;
 
+    if (file_read_at(dirfd, PATHS_ACCEL, CACHE_MAX, &old, NULL) != 0)
+        buf_free(&old);
+    text = accel_cache_format(old.data, old.len, v, key, time(NULL));
     if (file_write_at(dirfd, PATHS_ACCEL, text, strlen(text), 0600, &e) < 0)
         log_debug("the accelerator probe's result is not remembered: %s", err_msg(&e));
 }
@@ -165,24 +169,52 @@ static int probe_once(const struct accel_request *r, int dirfd, const char *key,
     return 0;
 }
 
+static const char *device_of(const struct accel_request *r)
+{
+    return r->device ? r->device : ACCEL_DEVICE;
+}
+
+/* Opens the folder of the verdict and tells the key that it must have. */
+static int open_cache(const struct accel_request *r, char key[DIGEST_HEX + 1])
+{
+    auto_free char *qemu = spawn_find(QEMU_PROGRAM); /* its absence is the probe's error */
+
+    accel_cache_key(r, qemu, key);
+    return open(r->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool accel_known(const struct accel_request *r, enum vm_accel *out)
+{
+    auto_close int dirfd = -1;
+    auto_buf struct buf reason = BUF_INIT;
+    struct accel_verdict v = {.accel = VM_ACCEL_TCG};
+    char key[DIGEST_HEX + 1];
+    bool known = !device_opens(device_of(r), &reason);
+
+    if (!known) {
+        dirfd = open_cache(r, key);
+        known = dirfd >= 0 && read_cache(dirfd, key, &v);
+    }
+    *out = v.accel;
+    free(v.reason);
+    return known;
+}
+
 int accel_choose(const struct accel_request *r, enum vm_accel *out, struct buf *reason,
                  struct err *e)
 {
     auto_close int dirfd = -1;
-    auto_free char *qemu = NULL;
     struct accel_verdict v = {0};
     char key[DIGEST_HEX + 1];
 
     buf_free(reason);
     buf_puts(reason, "");
     *out = VM_ACCEL_TCG;
-    if (!device_opens(r->device ? r->device : ACCEL_DEVICE, reason))
+    if (!device_opens(device_of(r), reason))
         return 0;
-    dirfd = open(r->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dirfd = open_cache(r, key);
     if (dirfd < 0)
         return err_errno(e, errno, "cannot open folder %s", r->cache);
-    qemu = spawn_find(QEMU_PROGRAM); /* its absence is an error of the probe's start */
-    accel_cache_key(r, qemu, key);
     if (!read_cache(dirfd, key, &v) && probe_once(r, dirfd, key, &v, e) < 0)
         return -1;
     *out = v.accel;
@@ -223,7 +255,7 @@ static char *find_fix(const char *device)
 
 void accel_examine(const struct accel_request *r, struct findings *f)
 {
-    const char *device = r->device ? r->device : ACCEL_DEVICE;
+    const char *device = device_of(r);
     auto_buf struct buf reason = BUF_INIT;
     auto_err struct err e = ERR_INIT;
     auto_free char *fix = NULL;

@@ -31,6 +31,9 @@ struct accel_request {
 int accel_choose(const struct accel_request *r, enum vm_accel *out, struct buf *reason,
                  struct err *e);
 
+/* The same for who must not start anything: false where only a probe could tell. */
+bool accel_known(const struct accel_request *r, enum vm_accel *out);
+
 /* For `agentvm doctor`: the same as a finding.  r->kernel may be NULL where nothing can be
  * booted yet; then the device alone is looked at. */
 void accel_examine(const struct accel_request *r, struct findings *f);

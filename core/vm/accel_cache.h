@@ -1,4 +1,4 @@
-/* The remembered verdict of the accelerator probe, and what it depends on. */
+/* The remembered verdicts of the accelerator probe, and what it depends on. */
 #ifndef AGENTVM_VM_ACCEL_CACHE_H
 #define AGENTVM_VM_ACCEL_CACHE_H
 
@@ -12,6 +12,8 @@
 /* How long a "no" is believed, seconds: a probe may fail because the machine was overloaded, and a
  * reboot may change a firmware setting that no key sees.  A week. */
 enum { ACCEL_RETRY_S = 7 * 24 * 3600 };
+/* How many are remembered, the newest ones: one for each image that is in use. */
+enum { ACCEL_VERDICTS_MAX = 16 };
 
 struct accel_verdict {
     enum vm_accel accel;
@@ -26,7 +28,9 @@ void accel_cache_key(const struct accel_request *r, const char *qemu, char hex[D
  * it into *v. */
 bool accel_cache_parse(const char *text, size_t len, const char *key, int64_t now,
                        struct accel_verdict *v);
-/* The text for a verdict; the caller frees it. */
-char *accel_cache_format(const struct accel_verdict *v, const char *key, int64_t now);
+/* The text with a new verdict in front of those of the old text, which may be NULL or anything; the
+ * caller frees it. */
+char *accel_cache_format(const char *old, size_t len, const struct accel_verdict *v,
+                         const char *key, int64_t now);
 
 #endif

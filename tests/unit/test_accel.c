@@ -196,7 +196,7 @@ static void test_no_qemu(void **state)
 static void test_verdict_text(void **state)
 {
     struct accel_verdict no = {VM_ACCEL_TCG, (char[]){"because\x1b[2J"}}, back = {0};
-    auto_free char *text = accel_cache_format(&no, "key", 1000);
+    auto_free char *text = accel_cache_format(NULL, 0, &no, "key", 1000);
 
     (void)state;
     assert_true(accel_cache_parse(text, strlen(text), "key", 1000 + 60, &back));
@@ -208,6 +208,39 @@ static void test_verdict_text(void **state)
     assert_false(accel_cache_parse(text, strlen(text), "key", 999, &back));
     for (size_t len = 0; len + 1 < strlen(text); len++)
         assert_false(accel_cache_parse(text, len, "key", 1000, &back));
+}
+
+static bool is_kvm(const char *text, const char *key)
+{
+    struct accel_verdict v = {0};
+    bool found = accel_cache_parse(text, strlen(text), key, 1000, &v);
+
+    free(v.reason);
+    return found && v.accel == VM_ACCEL_KVM;
+}
+
+/* Two images in turn are not tried again each time; a key's last verdict counts, and the oldest
+ * ones go. */
+static void test_several_verdicts(void **state)
+{
+    struct accel_verdict no = {VM_ACCEL_TCG, (char[]){"no"}}, yes = {VM_ACCEL_KVM, (char[]){""}};
+    char *text = accel_cache_format("{\"key\": 1", 9, &no, "b", 1000), *old;
+    char key[16];
+
+    (void)state;
+    text = accel_cache_format(old = text, strlen(text), &yes, "a", 1000);
+    free(old);
+    assert_true(is_kvm(text, "a") && !is_kvm(text, "b"));
+    text = accel_cache_format(old = text, strlen(text), &yes, "b", 1000);
+    free(old);
+    assert_true(is_kvm(text, "a") && is_kvm(text, "b"));
+    for (int i = 0; i < ACCEL_VERDICTS_MAX - 1; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        text = accel_cache_format(old = text, strlen(text), &yes, key, 1000);
+        free(old);
+    }
+    assert_true(is_kvm(text, "0") && is_kvm(text, "b") && !is_kvm(text, "a"));
+    free(text);
 }
 
 static void test_cpuinfo(void **state)
@@ -236,6 +269,7 @@ int main(void)
         TEST(test_no_device),
         TEST(test_no_qemu),
         cmocka_unit_test(test_verdict_text),
+        cmocka_unit_test(test_several_verdicts),
         cmocka_unit_test(test_cpuinfo),
     };
 
