@@ -72,6 +72,7 @@ enum open_kind {
     OPEN_PERSONALIZE, /* make this clone itself: time, entropy, names, mounts */
     OPEN_SHUTDOWN,    /* TAG_FREEZE: flush shares (and freeze the root) before the end */
     OPEN_SUSPEND,     /* stop every process, be silent until the next HELLO: to be saved */
+    OPEN_CLOCK,       /* set the clock to TAG_TIME, as the host's was set */
 };
 
 /* Fields of bodies: u16 tag, u16 zero, u32 length, bytes; numbers are little-endian. */

@@ -120,16 +120,22 @@ static void put_mounts(struct buf *body, const struct guest_identity *id)
     }
 }
 
+static void put_time(struct buf *body)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    field_put_u64(body, TAG_TIME, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+}
+
 int guest_personalize_body(struct buf *body, const struct guest_identity *id, bool resumed,
                            struct err *e)
 {
     auto_free char *zone = host_timezone();
     auto_free char *alias = mem_printf("%s %s", id->host_address, GUEST_HOST_NAME);
-    struct timespec now;
 
-    clock_gettime(CLOCK_REALTIME, &now);
     field_put_u32(body, TAG_KIND, OPEN_PERSONALIZE);
-    field_put_u64(body, TAG_TIME, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+    put_time(body);
     if (put_random(body, e) < 0 || (resumed && put_boot_id(body, e) < 0))
         return -1;
     field_put_str(body, TAG_HOSTNAME, id->hostname);
@@ -137,6 +143,12 @@ int guest_personalize_body(struct buf *body, const struct guest_identity *id, bo
     put_optional(body, TAG_TIMEZONE, zone);
     put_mounts(body, id);
     return 0;
+}
+
+void guest_clock_body(struct buf *body)
+{
+    field_put_u32(body, TAG_KIND, OPEN_CLOCK);
+    put_time(body);
 }
 
 void guest_shutdown_body(struct buf *body, bool freeze)

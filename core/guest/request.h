@@ -47,6 +47,8 @@ void guest_put_body(struct buf *body, const char *path, uint32_t mode, const cha
  * guest was saved before, so it also gets what a boot would renew. */
 int guest_personalize_body(struct buf *body, const struct guest_identity *id, bool resumed,
                            struct err *e);
+/* Takes the time from this host, now. */
+void guest_clock_body(struct buf *body);
 /* freeze: leave a consistent root file system behind (for a template). */
 void guest_shutdown_body(struct buf *body, bool freeze);
 /* Quiet the guest, so that it can be saved; personalize wakes it up. */

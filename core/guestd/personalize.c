@@ -10,7 +10,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -22,7 +21,6 @@
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
 
 enum {
-    NS_PER_S = 1000000000,
     SECTOR = 512, /* unit of sysfs, whatever the device's own */
     ENTROPY_MAX = 512,
     HOSTS_MAX = 65536,
@@ -30,16 +28,6 @@ enum {
     GROW_SLACK = 64 << 20, /* what a file system may be smaller than its disk: not worth growing */
     MSIZE_9P = 512 * 1024, /* measured: smaller ones cost throughput, see the README's figures */
 };
-
-static int set_clock(const struct field *f, struct err *e)
-{
-    uint64_t ns = field_u64(f, 0);
-    struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
-
-    if (ns == 0 || clock_settime(CLOCK_REALTIME, &ts) < 0)
-        return err_errno(e, ns ? errno : EINVAL, "cannot set the clock");
-    return 0;
-}
 
 /* Feeds and credits random bytes and makes the kernel's generator use them at once. */
 static int add_entropy(const struct field *f, struct err *e)
@@ -259,7 +247,7 @@ static int apply(struct server *srv, const struct field *f, struct err *e)
 
     switch (f->tag) {
     case TAG_TIME:
-        return set_clock(f, e);
+        return clock_set(f, e);
     case TAG_ENTROPY:
         return add_entropy(f, e);
     case TAG_MOUNT:

@@ -77,6 +77,7 @@ static void open_stream(struct stream *s)
         [OPEN_PERSONALIZE] = personalize_open,
         [OPEN_SHUTDOWN] = shutdown_open,
         [OPEN_SUSPEND] = suspend_open,
+        [OPEN_CLOCK] = clock_open,
     };
     auto_buf struct buf body = s->body;
     struct field_reader r = field_reader(body.data, body.len);

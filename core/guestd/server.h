@@ -5,6 +5,7 @@
  *   exec.c         programs with pipes or a terminal
  *   transfer.c     files put into the guest
  *   personalize.c  makes a clone itself: time, entropy, names, mounts
+ *   clock.c        the clock, which follows the host's
  *   shutdown.c     makes the shares safe before the engine is stopped
  *   suspend.c      makes the guest quiet before it is saved, and wakes it up
  *   terminal.c     terminals
@@ -72,7 +73,10 @@ void put_open(struct stream *s, struct field_reader r);
 void personalize_open(struct stream *s, struct field_reader r);
 void shutdown_open(struct stream *s, struct field_reader r);
 void suspend_open(struct stream *s, struct field_reader r);
+void clock_open(struct stream *s, struct field_reader r);
 
+/* Sets the clock to a TAG_TIME. */
+int clock_set(const struct field *f, struct err *e);
 /* Replaces a file's content. */
 int write_in_place(const char *path, const char *text, struct err *e);
 /* Writes out and unmounts the shares. */

@@ -324,6 +324,14 @@ int spawn_wait(struct child *c, int64_t deadline, struct exit_status *status, st
     return wait_end(c, deadline) ? spawn_reap(c, status, e) : 1;
 }
 
+bool spawn_went_on(pid_t pid)
+{
+    siginfo_t info = {0};
+
+    return pid > 0 && waitid(P_PID, (id_t)pid, &info, WCONTINUED | WNOHANG) == 0 &&
+           info.si_pid == pid;
+}
+
 void spawn_signal(const struct child *c, int signal)
 {
     if (c->pid <= 0)

@@ -68,6 +68,9 @@ int spawn_fork(int (*fn)(void *arg), void *arg, int *keep, size_t nkeep, struct 
 int spawn_wait(struct child *c, int64_t deadline, struct exit_status *status, struct err *e);
 /* Reaps a child known to have ended. */
 int spawn_reap(struct child *c, struct exit_status *status, struct err *e);
+/* Whether a child that was stopped goes on since this was asked last; SIGCHLD is the time to ask.
+ */
+bool spawn_went_on(pid_t pid);
 /* Sends a signal to the child's process group (it has one of its own) and to the child. */
 void spawn_signal(const struct child *c, int signal);
 /* SIGTERM, up to grace_ms, then SIGKILL for what is left of the group; reaps.  Does nothing for

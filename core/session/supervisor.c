@@ -240,6 +240,10 @@ static void on_signal(void *arg, int signal)
     struct supervisor *s = arg;
     struct err why = ERR_INIT;
 
+    if (signal == SIGCHLD) {
+        supervisor_child_changed(s);
+        return;
+    }
     err_set(&why, "the supervisor got signal %d", signal);
     supervisor_fail(s, &why);
 }
@@ -292,7 +296,7 @@ static int prepare(struct supervisor *s, struct err *e)
 
 static void start(struct supervisor *s)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, 0};
     struct vm_events vm_ev = {.started = on_vm_started,
                               .resumed = on_vm_resumed,
                               .channel_opened = on_channel_opened,
@@ -303,7 +307,8 @@ static void start(struct supervisor *s)
     struct err why = ERR_INIT;
     int channel;
 
-    if (loop_signals(s->loop, signals, on_signal, s, &why) == 0 && prepare(s, &why) == 0)
+    if (loop_signals(s->loop, signals, on_signal, s, &why) == 0 && prepare(s, &why) == 0 &&
+        supervisor_follow_clock(s, &why) == 0)
         s->vm = s->order->driver->start(&s->config, s->loop, &vm_ev, &channel, &why);
     if (!s->vm) {
         supervisor_fail(s, &why);

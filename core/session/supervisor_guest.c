@@ -50,6 +50,7 @@ static void become_ready(struct supervisor *s)
         publish(s);
     clients_tell_stage(s, "personalize");
     clients_tell_ready(s);
+    supervisor_tell_time(s);
 }
 
 /* The end of one of our own requests. */
@@ -71,6 +72,9 @@ static void on_own_stream(struct supervisor *s, const struct frame *f)
         }
         err_set(&why, "the VM could not be made ready: %s", text);
         supervisor_fail(s, &why);
+    } else if (f->stream == STREAM_CLOCK) {
+        s->clock_on_way = false;
+        supervisor_tell_time(s);
     } else if (f->stream == STREAM_SHUTDOWN && s->state == FLUSHING) {
         if (!ok) {
             err_set(&why, "the VM's last writes may be lost: %s", text);

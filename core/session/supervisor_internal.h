@@ -2,6 +2,7 @@
  *
  *   supervisor.c           its life: states, deadlines, the engine
  *   supervisor_guest.c     the channel to guestd
+ *   supervisor_clock.c     the guest's clock, which follows the host's
  *   supervisor_clients.c   those who are attached
  *   supervisor_logs.c      what console and engine said
  */
@@ -40,8 +41,10 @@ struct supervisor {
     struct client *clients;
     int listener;
     int64_t start_us;
-    bool greeted; /* guestd said hello */
-    bool late;    /* a deadline passed */
+    bool greeted;      /* guestd said hello */
+    bool late;         /* a deadline passed */
+    bool clock_set;    /* the host's clock was, and guestd is not told yet */
+    bool clock_on_way; /* guestd was told and has not answered */
     bool failed;
 };
 
@@ -49,6 +52,7 @@ struct supervisor {
 enum {
     STREAM_PERSONALIZE = 1,
     STREAM_SHUTDOWN = 2, /* or suspend */
+    STREAM_CLOCK = 3,
 };
 
 /* Ends the VM because of a failure, which the clients are told; takes what why holds. */
@@ -76,6 +80,14 @@ void supervisor_watch_logs(struct supervisor *s);
 /* The callbacks of the connection to guestd. */
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
 void guest_side_closed(void *arg, struct conn *c, const char *why);
+
+/* supervisor_clock.c */
+/* Lets the guest's clock follow the host's, from now on. */
+int supervisor_follow_clock(struct supervisor *s, struct err *e);
+/* A child ended, was stopped or goes on. */
+void supervisor_child_changed(struct supervisor *s);
+/* Tells guestd the time if the host's clock was set and guestd may be told now. */
+void supervisor_tell_time(struct supervisor *s);
 
 /* supervisor_clients.c */
 void clients_add(struct supervisor *s, int fd, bool creator);

@@ -56,8 +56,10 @@ static void test_malformed_request(void **state)
     send_raw(f, FRAME_OPEN, 0, 3, body.data, body.len); /* no kind */
     open_kind(f, 4, OPEN_EXEC);                         /* no argv */
     open_kind(f, 5, OPEN_PUT);                          /* no path */
+    open_kind(f, 6, OPEN_CLOCK);                        /* no time */
     expect(f, "11/1 125 malformed request;11/2 125 malformed request;11/3 125 malformed request;"
-              "11/4 125 malformed exec request;11/5 125 malformed file request;");
+              "11/4 125 malformed exec request;11/5 125 malformed file request;"
+              "11/6 125 malformed clock request;");
 }
 
 /* A body in parts that is cut in the middle of a field, and one with a NUL in an argument. */

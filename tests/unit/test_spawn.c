@@ -289,6 +289,35 @@ static int list_fds(void *arg)
     return right && getsid(0) == getpid() ? 11 : 12;
 }
 
+/* Waits until spawn_went_on would have something to say, without taking it. */
+static void wait_state(pid_t pid, int what)
+{
+    siginfo_t info;
+
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, what | WNOWAIT), 0);
+}
+
+static void test_went_on(void **state)
+{
+    char *const argv[] = {"sleep", "1000", NULL};
+    struct spawn_request r = {.argv = argv};
+    auto_err struct err e = ERR_INIT;
+    struct child c;
+
+    (void)state;
+    ASSERT_OK(e, spawn_start(&r, &c, &e));
+    assert_false(spawn_went_on(c.pid));
+    kill(c.pid, SIGSTOP);
+    wait_state(c.pid, WSTOPPED);
+    assert_false(spawn_went_on(c.pid));
+    kill(c.pid, SIGCONT);
+    wait_state(c.pid, WCONTINUED);
+    assert_true(spawn_went_on(c.pid));
+    assert_false(spawn_went_on(c.pid)); /* told once */
+    spawn_kill(&c, 0);
+    assert_false(spawn_went_on(0));
+}
+
 static void test_fork(void **state)
 {
     auto_err struct err e = ERR_INIT;
@@ -365,13 +394,21 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exit),           cmocka_unit_test(test_exact_fds),
-        cmocka_unit_test(test_swapped_fds),    cmocka_unit_test(test_signals_reset),
-        cmocka_unit_test(test_env_and_cwd),    WITH_SCRATCH(test_not_started),
-        WITH_SCRATCH(test_path_skips_folders), cmocka_unit_test(test_find),
-        cmocka_unit_test(test_kill_group),     cmocka_unit_test(test_kill_stubborn),
-        cmocka_unit_test(test_death_signal),   cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_capture),        cmocka_unit_test(test_capture_failures),
+        cmocka_unit_test(test_exit),
+        cmocka_unit_test(test_exact_fds),
+        cmocka_unit_test(test_swapped_fds),
+        cmocka_unit_test(test_signals_reset),
+        cmocka_unit_test(test_env_and_cwd),
+        WITH_SCRATCH(test_not_started),
+        WITH_SCRATCH(test_path_skips_folders),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_kill_group),
+        cmocka_unit_test(test_kill_stubborn),
+        cmocka_unit_test(test_went_on),
+        cmocka_unit_test(test_death_signal),
+        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_capture),
+        cmocka_unit_test(test_capture_failures),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
