@@ -117,14 +117,17 @@ static int make_draft(const struct paths *p, struct layer_draft *d, struct err *
 }
 
 /* Takes the makers' lock, or waits for it, which can be interrupted. */
-static int lock_maker(struct task_env *t, int dirfd, const char *name, void (*waiting)(void *arg),
-                      void *arg, struct err *e)
+static int lock_maker(struct task_env *t, const struct paths *p, const char *key,
+                      void (*waiting)(void *arg), void *arg, struct err *e)
 {
+    auto_free char *name = maker_name(key);
+    auto_free char *path = mem_printf("%s/%s", p->layers, name);
+
     for (;;) {
-        auto_close int lock = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        auto_close int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         if (lock < 0)
-            return err_errno(e, errno, "cannot create %s", name);
+            return err_errno(e, errno, "cannot create %s", path);
         if (task_try_lock(lock) < 0) {
             if (waiting)
                 waiting(arg);
@@ -132,7 +135,7 @@ static int lock_maker(struct task_env *t, int dirfd, const char *name, void (*wa
             if (task_lock(t, lock, e) < 0)
                 return -1;
         }
-        if (has_name(lock, dirfd, name))
+        if (has_name(lock, AT_FDCWD, path))
             return steal_fd(&lock);
     }
 }
@@ -140,14 +143,10 @@ static int lock_maker(struct task_env *t, int dirfd, const char *name, void (*wa
 int store_begin(const struct paths *p, struct task_env *t, const char *key,
                 void (*waiting)(void *arg), void *arg, struct layer_draft *out, struct err *e)
 {
-    auto_free char *name = maker_name(key);
-    auto_close int dirfd = open_folder(p->layers, e);
     auto_close int lock = -1;
 
     *out = DRAFT_INIT;
-    if (dirfd < 0)
-        return -1;
-    lock = lock_maker(t, dirfd, name, waiting, arg, e);
+    lock = lock_maker(t, p, key, waiting, arg, e);
     if (lock < 0)
         return -1;
     if (store_has(p, key))
@@ -167,7 +166,7 @@ int store_commit(struct layer_draft *d, const char *json, struct err *e)
 
     if (dirfd < 0 || file_write_at(dirfd, LAYER_LOCK, "", 0, 0600, e) < 0 ||
         file_write_at(dirfd, LAYER_JSON, json, strlen(json), 0400, e) < 0)
-        return -1;
+        return err_prefix(e, "%s", d->dir);
     if (syncfs(dirfd) < 0 || rename(d->dir, d->final) < 0)
         return err_errno(e, errno, "cannot complete layer %s", d->final);
     free(steal_ptr(&d->dir));
@@ -208,14 +207,13 @@ static int take_out(int dirfd, const char *key, struct err *e)
 
 void store_discard(const struct paths *p, struct task_env *t, struct layer *l)
 {
-    auto_free char *maker = maker_name(l->key);
     auto_free char *name = layer_file(l, LAYER_LOCK);
     auto_close int dirfd = open_folder(p->layers, NULL);
     auto_close int lock = -1;
 
     /* Somebody else may be as far, and have one made anew before the lock is ours. */
     if (dirfd >= 0 && has_name(l->lock, AT_FDCWD, name))
-        lock = lock_maker(t, dirfd, maker, NULL, NULL, NULL);
+        lock = lock_maker(t, p, l->key, NULL, NULL, NULL);
     if (lock >= 0 && has_name(l->lock, AT_FDCWD, name))
         take_out(dirfd, l->key, NULL);
     layer_release(l);

@@ -1,5 +1,5 @@
-/* The guest's clock follows the host's when that jumps.  It is a clock of the machine, which goes on
- * by itself while the host's is set, and stands still while the host sleeps. */
+/* The guest's clock follows the host's when that jumps.  It is a clock of the machine, which goes
+ * on by itself while the host's is set, and stands still while the host sleeps. */
 #include "proc/clock_watch.h"
 #include "proc/spawn.h"
 #include "session/supervisor_internal.h"
