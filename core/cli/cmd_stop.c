@@ -13,9 +13,7 @@ static int stop_one(struct session *s, const char *id, struct err *e)
 
     if (!link)
         return -1;
-    rc = client_wait_ready(link, e);
-    if (rc == 0)
-        rc = client_stop(link, e);
+    rc = client_stop_attached(link, e);
     client_free(link);
     if (rc == 0)
         log_info("agentvm: stopped %s", id);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "channel/fields.h"
@@ -175,7 +176,18 @@ struct client_link *client_attach(struct task_env *t, const struct paths *p, con
     auto_free char *path = paths_vm(p, id, PATHS_VM_SOCK);
     int sock = sock_connect(path, e);
 
-    return sock < 0 ? NULL : link_new(t, sock, id);
+    struct client_link *c;
+
+    if (sock >= 0)
+        return link_new(t, sock, id);
+    if (access(path, F_OK) == 0)
+        return NULL;
+    err_clear(e); /* it ended since it was listed */
+    c = mem_zalloc(1, sizeof(*c));
+    *c = (struct client_link){.task = t, .supervisor = CHILD_INIT, .closed = true};
+    c->guest = guest_new(t->loop, NULL);
+    err_set(&c->failure, "VM %s was stopped", id);
+    return c;
 }
 
 /* Copies why the VM is gone into e. */
@@ -285,6 +297,24 @@ int client_stop(struct client_link *c, struct err *e)
         return err_set(e,
                        "the VM's supervisor ended unexpectedly; the VM's last writes may be lost");
     return c->failed && !failed_before ? explain(c, e) : 0;
+}
+
+/* Another may have stopped it meanwhile, which tells all that are attached before it ends. */
+int client_stop_attached(struct client_link *c, struct err *e)
+{
+    if (client_wait_ready(c, e) < 0 && c->task->interrupted)
+        return -1;
+    err_clear(e);
+    if (!c->closed) {
+        conn_send(c->conn, FRAME_STOP_VM, 0, 0, NULL, 0);
+        wait_stopped(c);
+    }
+    loop_untimer(steal_ptr(&c->stop_timer));
+    if (c->stopped || !c->greeted)
+        return 0;
+    if (c->failed)
+        return explain(c, e);
+    return err_set(e, "the VM's supervisor ended unexpectedly; the VM's last writes may be lost");
 }
 
 void client_free(struct client_link *c)

@@ -35,6 +35,8 @@ struct guest *client_guest(struct client_link *c);
 int client_lend_tty(struct client_link *c, int fd, const struct termios *saved, struct err *e);
 /* Ends the VM and waits until nothing of it is left. */
 int client_stop(struct client_link *c, struct err *e);
+/* Ends a VM that another link created, unless that was done meanwhile. */
+int client_stop_attached(struct client_link *c, struct err *e);
 /* Ends the link; a creator's VM ends too, without waiting. NULL is allowed. */
 void client_free(struct client_link *c);
 

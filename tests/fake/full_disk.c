@@ -113,14 +113,14 @@ static int open_at(int dirfd, const char *name, int flags, int mode)
     return (int)syscall(SYS_openat, dirfd, name, flags, mode);
 }
 
-#define MODE(last)                      \
-    ({                                  \
-        va_list ap;                     \
-        int mode_;                      \
-        va_start(ap, last);             \
-        mode_ = va_arg(ap, int);        \
-        va_end(ap);                     \
-        mode_;                          \
+#define MODE(last)               \
+    ({                           \
+        va_list ap;              \
+        int mode_;               \
+        va_start(ap, last);      \
+        mode_ = va_arg(ap, int); \
+        va_end(ap);              \
+        mode_;                   \
     })
 
 int open64(const char *name, int flags, ...)
