@@ -81,6 +81,7 @@ int cmd_run(struct cli *cli, struct err *e);
 int cmd_setup(struct cli *cli, struct err *e);
 int cmd_shell(struct cli *cli, struct err *e);
 int cmd_exec(struct cli *cli, struct err *e);
+int cmd_cp(struct cli *cli, struct err *e);
 int cmd_list(struct cli *cli, struct err *e);
 int cmd_stop(struct cli *cli, struct err *e);
 int cmd_sessions(struct cli *cli, struct err *e);

@@ -18,6 +18,8 @@ const struct command commands[] = {
     {"exec", "[OPTIONS] [--] COMMAND [ARGUMENTS...]",
      "run a command in this folder's VM, or in a new one", OPT_SESSION | OPT_ATTACH | OPT_TERMINAL,
      true, cmd_exec},
+    {"cp", "[--project DIR] SOURCE... TARGET", "copy files into a VM that runs, or out of it",
+     OPT_PROJECT, true, cmd_cp},
     {"list", "[--json]", "list running VMs", OPT_JSON, false, cmd_list},
     {"stop", "[ID... | --all]", "stop this folder's VMs, or those named", OPT_ALL, true, cmd_stop},
     {"sessions", "[--all | --project DIR] [--json]",

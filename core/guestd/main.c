@@ -76,8 +76,13 @@ int main(int argc, char **argv)
         return answer_probe();
     if (argc == 3 && strcmp(argv[1], "--fd") == 0)
         return server_run((int)strtol(argv[2], NULL, 10), false);
+    if (argc > 2 && strcmp(argv[1], "--send") == 0)
+        return copy_out(argv + 2);
+    if (argc > 3 && strcmp(argv[1], "--receive") == 0)
+        return copy_in(argv + 2);
     if (argc != 1) {
-        log_error("usage: agentvm-guestd [--fd NUMBER]");
+        log_error(
+            "usage: agentvm-guestd [--fd NUMBER | --send SOURCE... | --receive TARGET NAME...]");
         return EXIT_AGENTVM;
     }
     fd = open_port();

@@ -4,6 +4,7 @@
  *   server.c       the connection and its streams
  *   exec.c         programs with pipes or a terminal
  *   transfer.c     files put into the guest
+ *   copy.c         files and folders copied by the user, as a program of the user's
  *   personalize.c  makes a clone itself: time, entropy, names, mounts
  *   clock.c        the clock, which follows the host's
  *   shutdown.c     makes the shares safe before the engine is stopped
@@ -77,6 +78,11 @@ void clock_open(struct stream *s, struct field_reader r);
 
 /* Sets the clock to a TAG_TIME. */
 int clock_set(const struct field *f, struct err *e);
+/* Programs of their own, which exec runs as the guest user: send what a copy takes to stdout; make
+ * what stdin brings, and answer on stdout.  Return the exit code. */
+int copy_out(char *const *sources);
+int copy_in(char *const *words);
+
 /* Replaces a file's content. */
 int write_in_place(const char *path, const char *text, struct err *e);
 /* Writes out and unmounts the shares. */

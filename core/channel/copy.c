@@ -1,0 +1,138 @@
+#include "channel/copy.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "channel/frame.h"
+
+char *copy_name(const char *source)
+{
+    size_t end = strlen(source), begin;
+
+    while (end > 0 && source[end - 1] == '/')
+        end--;
+    begin = end;
+    while (begin > 0 && source[begin - 1] != '/')
+        begin--;
+    if (begin == end || (end - begin == 1 && source[begin] == '.') ||
+        (end - begin == 2 && memcmp(source + begin, "..", 2) == 0))
+        return mem_strdup(".");
+    return mem_dup(source + begin, end - begin);
+}
+
+int copy_write(int out, const struct copy_record *r, struct err *e)
+{
+    uint8_t head[COPY_HEAD + COPY_NAME_MAX] = {r->type};
+    size_t name = strlen(r->name);
+
+    put_u16(head + 2, (uint16_t)name);
+    put_u32(head + 4, r->mode);
+    put_u64(head + 8, (uint64_t)r->time);
+    put_u32(head + 16, r->len);
+    memcpy(head + COPY_HEAD, r->name, name);
+    if (file_write_all(out, head, COPY_HEAD + name, e) < 0)
+        return -1;
+    return r->len ? file_write_all(out, r->data, r->len, e) : 0;
+}
+
+static int read_all(int in, void *data, size_t len, const char *who, struct err *e)
+{
+    for (size_t at = 0; at < len;) {
+        ssize_t n = read(in, (char *)data + at, len - at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(e, errno, "cannot read from %s", who);
+        if (n == 0)
+            return err_set(e, "%s ended in the middle of the copy", who);
+        at += (size_t)n;
+    }
+    return 0;
+}
+
+static uint32_t longest_data(uint8_t type)
+{
+    switch (type) {
+    case COPY_DATA:
+        return COPY_DATA_MAX;
+    case COPY_LINK:
+        return COPY_TARGET_MAX;
+    case COPY_FAILED:
+        return COPY_TEXT_MAX;
+    default:
+        return 0;
+    }
+}
+
+static bool has_name(uint8_t type)
+{
+    return type == COPY_FOLDER || type == COPY_FILE || type == COPY_LINK || type == COPY_SKIPPED;
+}
+
+/* Whether a name may stand in a folder. */
+static bool is_component(const char *name, size_t len)
+{
+    return len > 0 && strlen(name) == len && !strchr(name, '/') && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0;
+}
+
+int copy_read(int in, struct copy_record *r, const char *who, struct err *e)
+{
+    uint8_t head[COPY_HEAD];
+    size_t name;
+
+    if (read_all(in, head, sizeof(head), who, e) < 0)
+        return -1;
+    r->type = head[0];
+    name = get_u16(head + 2);
+    r->mode = get_u32(head + 4);
+    r->time = (int64_t)get_u64(head + 8);
+    r->len = get_u32(head + 16);
+    if (r->type == 0 || r->type >= COPY_TYPE_END || head[1] != 0 || name > COPY_NAME_MAX ||
+        r->len > longest_data(r->type))
+        return err_set(e, "%s sent a malformed copy", who);
+    if (read_all(in, r->name, name, who, e) < 0 || read_all(in, r->data, r->len, who, e) < 0)
+        return -1;
+    r->name[name] = '\0';
+    r->data[r->len] = '\0';
+    if (has_name(r->type) ? !is_component(r->name, name) : name > 0)
+        return err_set(e, "%s sent a malformed name", who);
+    return 0;
+}
+
+int copy_answer(int out, const struct err *why, struct err *e)
+{
+    struct copy_record r = {.type = why->msg ? COPY_FAILED : COPY_DONE, .data = why->msg};
+
+    if (why->msg)
+        r.len = (uint32_t)strnlen(why->msg, COPY_TEXT_MAX);
+    return copy_write(out, &r, e);
+}
+
+int copy_await(int in, const char *who, struct err *e)
+{
+    auto_free char *data = mem_zalloc(1, COPY_DATA_MAX + 1);
+    struct copy_record r = {.data = data};
+
+    if (copy_read(in, &r, who, e) < 0)
+        return -1;
+    if (r.type == COPY_DONE)
+        return 0;
+    if (r.type != COPY_FAILED)
+        return err_set(e, "%s sent a malformed answer", who);
+    return copy_explain(&r, who, e);
+}
+
+int copy_explain(const struct copy_record *r, const char *who, struct err *e)
+{
+    auto_free char *text = str_printable(r->data, r->len);
+
+    for (char *p = text; *p; p++) /* one line: it may not forge another */
+        if (*p == '\n' || *p == '\t')
+            *p = ' ';
+    return err_set(e, "%s: %s", who, text);
+}
