@@ -189,6 +189,7 @@ static int start(struct exec *x, const struct request *q, struct err *e)
                                    .cwd = q->cwd ? q->cwd : u.home,
                                    .new_session = true,
                                    .ctty = q->tty,
+                                   .led = q->tty,
                                    .set_ids = x->stream.server->in_guest,
                                    .uid = u.uid,
                                    .gid = u.gid,
@@ -239,21 +240,32 @@ static void on_input_done(void *arg)
     close_fd(&x->in_fd);
 }
 
+/* The terminal's process group in the foreground, where there is one. */
+static void signal_foreground(struct exec *x, int signo)
+{
+    pid_t group = tcgetpgrp(x->in_fd);
+
+    kill(group > 0 ? -group : x->child.pid, signo);
+}
+
 static void kill_group(void *arg)
 {
     struct exec *x = arg;
 
     x->kill_timer = NULL;
+    if (x->tty)
+        signal_foreground(x, SIGKILL); /* the leader's end is the program's, but not its group's */
     spawn_signal(&x->child, SIGKILL);
 }
 
 static void send_signal(struct exec *x, uint32_t signo)
 {
-    pid_t group = x->tty ? tcgetpgrp(x->in_fd) : x->child.pid;
-
     if (x->ended || signo == 0 || signo >= (uint32_t)NSIG)
         return;
-    kill(group > 0 ? -group : x->child.pid, (int)signo);
+    if (x->tty)
+        signal_foreground(x, (int)signo);
+    else
+        kill(-x->child.pid, (int)signo);
 }
 
 static void give_up(struct exec *x)

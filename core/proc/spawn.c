@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "proc/lead.h"
 
 extern char **environ;
 
@@ -159,17 +160,36 @@ struct child_failure {
 
 enum { STAGE_PREPARE, STAGE_CWD, STAGE_EXEC };
 
+/* Forks the program, which goes on; this process becomes its leader and does not return. */
+static int fork_led(void)
+{
+    pid_t pid;
+
+    lead_prepare();
+    pid = fork();
+    if (pid > 0)
+        lead_run(pid);
+    return pid < 0 ? -1 : lead_become_foreground();
+}
+
 static int prepare_child(const struct spawn_request *r, int *report, pid_t parent)
 {
+    int death_signal = r->led ? SIGKILL : r->death_signal;
+
     if (place_fds(r, report) < 0)
         return -1;
     if ((r->new_session ? setsid() : setpgid(0, 0)) < 0)
         return -1;
     if (r->ctty && ioctl(0, TIOCSCTTY, 0) < 0)
         return -1;
+    if (r->led) {
+        parent = getpid();
+        if (fork_led() < 0)
+            return -1;
+    }
     if (become_user(r) < 0)
         return -1;
-    return die_with_parent(r->death_signal, parent); /* after setuid, which clears it */
+    return die_with_parent(death_signal, parent); /* after setuid, which clears it */
 }
 
 static void run_child(const struct spawn_request *r, const char *file, int report, pid_t parent)

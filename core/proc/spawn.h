@@ -32,6 +32,7 @@ struct spawn_request {
     int death_signal; /* sent to the child when its parent dies; 0: none */
     bool new_session; /* setsid(); otherwise a new process group */
     bool ctty;        /* with new_session: child descriptor 0 becomes its terminal */
+    bool led;         /* with ctty: the child started is a leader above the program; see lead.c */
     bool set_ids;     /* become uid, gid and groups */
     uid_t uid;
     gid_t gid;

@@ -206,6 +206,79 @@ static void test_interrupt(void **state)
     assert_int_equal(exec_script(f, job, slave, true), 8);
 }
 
+/* Waits until a process has ended. */
+static void wait_ended(pid_t pid)
+{
+    struct child c = {pid, -1};
+    struct pollfd p;
+
+    c.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (c.pidfd < 0)
+        return;
+    p = (struct pollfd){.fd = c.pidfd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, TEST_DEADLINE_MS), 1);
+    close(c.pidfd);
+}
+
+static void wait_gone(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    wait_ended(pid);
+}
+
+static void type_stop(struct fixture *f)
+{
+    assert_int_equal(write(f->pty, "\032", 1), 1);
+}
+
+/* There is no shell that would continue a program which stops. */
+static void test_stop(void **state)
+{
+    struct fixture *f = *state;
+    auto_close int slave = open_tty(f);
+
+    assert_int_equal(exec_script(f, "kill -STOP $$; exit 5", slave, true), 5);
+    assert_int_equal(exec_script(f, "trap 'exit 6' CONT; kill -TSTP $$; exit 5", slave, true), 6);
+    f->on_cue = type_stop;
+    f->cue = "ready";
+    assert_int_equal(
+        exec_script(f, "trap 'kill $!; exit 7' CONT; echo ready; sleep 100 & wait; exit 5", slave,
+                    true),
+        7);
+    /* One that wants a terminal which a group had that is gone. */
+    assert_int_equal(
+        exec_script(f, "bash -ic 'kill -KILL $$' 2>&-; stty -echo && exit 8", slave, true), 8);
+    assert_int_equal(exec_script(f, "kill -KILL $$", slave, true), 128 + SIGKILL);
+    assert_int_equal(exec_script(f, "kill -QUIT $$", slave, true), 128 + SIGQUIT);
+}
+
+static void give_up(struct fixture *f)
+{
+    guest_abort(f->guest, "given up");
+}
+
+/* What a terminal's program ignores does not save it, nor those with it. */
+static void test_tty_reset(void **state)
+{
+    struct fixture *f = *state;
+    char *const argv[] = {"sh", "-c", "trap '' HUP; sleep 100 & echo $$ $! ready; wait", NULL};
+    auto_close int slave = open_tty(f);
+    auto_err struct err e = ERR_INIT;
+    struct exit_status status;
+    char *end;
+    pid_t pids[2];
+
+    f->on_cue = give_up;
+    f->cue = "ready";
+    assert_int_equal(exec_argv(f, argv, slave, true, &status, &e), -1);
+    pids[0] = (pid_t)strtol(f->output.data, &end, 10);
+    pids[1] = (pid_t)strtol(end, NULL, 10);
+    for (int i = 0; i < 2; i++) {
+        assert_true(pids[i] > 1);
+        wait_ended(pids[i]);
+    }
+}
+
 static void end_input(struct fixture *f)
 {
     close_fd(&f->pty);
@@ -235,21 +308,6 @@ static void test_tty_gone(void **state)
 }
 
 /* ---- what programs leave behind ---- */
-
-/* Waits until a process is gone. */
-static void wait_gone(pid_t pid)
-{
-    struct child c = {pid, -1};
-    struct pollfd p;
-
-    kill(pid, SIGKILL);
-    c.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (c.pidfd < 0)
-        return;
-    p = (struct pollfd){.fd = c.pidfd, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, TEST_DEADLINE_MS), 1);
-    close(c.pidfd);
-}
 
 static void test_background(void **state)
 {
@@ -340,6 +398,7 @@ int main(void)
         WITH_FIXTURE(test_exit),     WITH_FIXTURE(test_not_started),
         WITH_FIXTURE(test_streams),  WITH_FIXTURE(test_env_file),
         WITH_FIXTURE(test_big),      WITH_FIXTURE(test_reader_gone),
+        WITH_FIXTURE(test_stop),     WITH_FIXTURE(test_tty_reset),
         WITH_FIXTURE(test_tty),      WITH_FIXTURE(test_interrupt),
         WITH_FIXTURE(test_tty_gone), WITH_FIXTURE(test_background),
         WITH_FIXTURE(test_no_leaks), WITH_FIXTURE(test_put),
