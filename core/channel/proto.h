@@ -47,7 +47,7 @@ enum frame_type {
     FRAME_CREDIT, /* u32: so many more bytes may be sent on this lane */
     FRAME_SIGNAL, /* u32: signal number for the process group in the foreground */
     FRAME_RESIZE, /* u16 rows, u16 columns */
-    FRAME_EXIT,   /* u32 kind: 0 exited, 1 killed; u32 code or signal */
+    FRAME_EXIT,   /* u32 enum exit_bits; u32 code or signal */
     FRAME_ERROR,  /* u32 exit code for the user; text */
     FRAME_RESET,  /* the opener gives up: kill, then end the stream */
     /* Between client and supervisor only, on stream 0. */
@@ -58,6 +58,11 @@ enum frame_type {
     FRAME_STOP_VM, /* end the VM; the connection closes when that is done */
     FRAME_TTY,     /* the terminal's saved settings; its descriptor came along */
     FRAME_TYPE_END,
+};
+
+enum exit_bits {
+    EXIT_BIT_SIGNALED = 1, /* a signal ended it */
+    EXIT_BIT_OOM = 2,      /* meanwhile the guest's kernel killed a program for want of memory */
 };
 
 enum lane {

@@ -25,6 +25,7 @@ struct guest {
     struct source *in;
     struct output out, err;
     bool ended, failed;
+    bool lacked_memory;
     struct exit_status status;
     struct err *error; /* the caller's; set if failed */
     const char *data;  /* what guest_put still has to send */
@@ -65,7 +66,10 @@ static void end_with_status(struct guest *g, const struct frame *f)
     } else {
         uint32_t code = get_u32(f->payload + 4);
 
-        g->status = (struct exit_status){get_u32(f->payload) != 0, (int)(code & 0xff)};
+        uint32_t bits = get_u32(f->payload);
+
+        g->status = (struct exit_status){bits & EXIT_BIT_SIGNALED, (int)(code & 0xff)};
+        g->lacked_memory = bits & EXIT_BIT_OOM;
         finish(g);
     }
 }
@@ -219,6 +223,11 @@ bool guest_frame(struct guest *g, const struct frame *f)
     default:
         return false;
     }
+}
+
+bool guest_lacked_memory(const struct guest *g)
+{
+    return g->lacked_memory;
 }
 
 void guest_lost(struct guest *g, const char *why)

@@ -32,6 +32,8 @@ struct guest_stdio {
  * (exit codes 126 and 127 as in spawn) or the connection was lost. */
 int guest_exec(struct guest *g, const struct guest_program *p, const struct guest_stdio *io,
                struct exit_status *status, struct err *e);
+/* Whether the guest's kernel killed a program for want of memory while the last one ran. */
+bool guest_lacked_memory(const struct guest *g);
 /* Writes a file in the guest. path may start with "~/". */
 int guest_put(struct guest *g, const char *path, uint32_t mode, const char *user, const void *data,
               size_t len, struct err *e);

@@ -31,6 +31,7 @@ struct exec {
     struct loop_watch *child_watch;
     struct loop_timer *kill_timer;
     struct exit_status status;
+    uint64_t oom_kills; /* when it was started */
     bool ended;
     int in_fd, out_fd, err_fd; /* our ends; of a terminal in_fd is the master, out_fd its dup */
     bool tty;
@@ -206,8 +207,15 @@ static int start(struct exec *x, const struct request *q, struct err *e)
 
 static void check_end(struct exec *x)
 {
-    if (x->ended && source_is_done(x->out) && (x->tty || source_is_done(x->err)))
-        stream_exit(&x->stream, x->status.signaled, x->status.code);
+    enum exit_bits bits = 0;
+
+    if (!x->ended || !source_is_done(x->out) || (!x->tty && !source_is_done(x->err)))
+        return;
+    if (x->status.signaled)
+        bits |= EXIT_BIT_SIGNALED;
+    if (memory_oom_kills() > x->oom_kills)
+        bits |= EXIT_BIT_OOM;
+    stream_exit(&x->stream, bits, x->status.code);
 }
 
 static void on_output_done(void *arg)
@@ -360,6 +368,7 @@ void exec_open(struct stream *s, struct field_reader r)
     struct request q = {0};
 
     x->child = CHILD_INIT;
+    x->oom_kills = memory_oom_kills();
     x->in_fd = x->out_fd = x->err_fd = -1;
     request_parse(&q, r);
     x->tty = q.tty;

@@ -27,11 +27,11 @@ static void remove_stream(struct stream *s)
     free(s);
 }
 
-void stream_exit(struct stream *s, bool signaled, int code)
+void stream_exit(struct stream *s, enum exit_bits bits, int code)
 {
     uint8_t payload[8];
 
-    put_u32(payload, signaled);
+    put_u32(payload, bits);
     put_u32(payload + 4, (uint32_t)code);
     conn_send(s->server->conn, FRAME_EXIT, 0, s->id, payload, sizeof(payload));
     remove_stream(s);
@@ -39,7 +39,7 @@ void stream_exit(struct stream *s, bool signaled, int code)
 
 void stream_ok(struct stream *s)
 {
-    stream_exit(s, false, 0);
+    stream_exit(s, 0, 0);
 }
 
 void stream_error(struct stream *s, const struct err *e)
@@ -157,7 +157,7 @@ static void on_frame(void *arg, struct conn *c, const struct frame *f)
         if (s && s->ops)
             s->ops->frame(s, f);
         else if (s && f->type == FRAME_RESET)
-            stream_exit(s, true, SIGKILL);
+            stream_exit(s, EXIT_BIT_SIGNALED, SIGKILL);
         return; /* frames for a stream that just ended are normal: they crossed its end */
     default:
         log_warn("unexpected frame of type %u", f->type);

@@ -7,6 +7,7 @@
  *   copy.c         files and folders copied by the user, as a program of the user's
  *   personalize.c  makes a clone itself: time, entropy, names, mounts
  *   clock.c        the clock, which follows the host's
+ *   memory.c       whether the guest runs out of it
  *   shutdown.c     makes the shares safe before the engine is stopped
  *   suspend.c      makes the guest quiet before it is saved, and wakes it up
  *   terminal.c     terminals
@@ -58,7 +59,7 @@ struct stream_ops {
 int server_run(int fd, bool in_guest);
 
 /* End a stream, after which s is gone: with an exit status, with an error, or with success. */
-void stream_exit(struct stream *s, bool signaled, int code);
+void stream_exit(struct stream *s, enum exit_bits bits, int code);
 void stream_error(struct stream *s, const struct err *e);
 void stream_ok(struct stream *s);
 /* Replaces the pending stream by the kind's own struct of the given size, which starts with a
@@ -76,6 +77,8 @@ void shutdown_open(struct stream *s, struct field_reader r);
 void suspend_open(struct stream *s, struct field_reader r);
 void clock_open(struct stream *s, struct field_reader r);
 
+/* How many programs the kernel killed for want of memory. */
+uint64_t memory_oom_kills(void);
 /* Sets the clock to a TAG_TIME. */
 int clock_set(const struct field *f, struct err *e);
 /* Programs of their own, which exec runs as the guest user: send what a copy takes to stdout; make

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "proc/tty.h"
 #include "session/vms.h"
@@ -187,6 +188,9 @@ int session_exec(struct session *s, const struct guest_program *p, struct err *e
     stage_begin(&s->stages, "program", NULL, false);
     rc = run_on_terminal(s, p, &status, e);
     stage_end(&s->stages);
+    if (guest_lacked_memory(client_guest(s->link)))
+        log_warn("the VM's memory did not suffice, and its kernel killed a program; --memory gives "
+                 "a new VM more");
     if (rc == 0)
         return exit_status_code(status);
     if (s->signals > 0)
