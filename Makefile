@@ -1,4 +1,4 @@
-# agentvm: see README.md.  Targets: all deps check demo bench install uninstall clean format
+# agentvm: see README.md.  Targets: all deps check demo bench fuzz soak install uninstall clean format
 VERSION := 0.1.0
 BUILD ?= build
 PREFIX ?= /usr/local

@@ -72,6 +72,14 @@ check-fuzz:
 check-fake check-vm: check-%: all $(SDK_SO) $(TEST_PLUGIN_SO)
 	tests/run $*
 
+# What takes longer than a check may: an hour for each of the targets is make fuzz FUZZ_SECONDS=3600.
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(SANITIZED) fuzz-bin
+	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
+soak: all
+	tests/vm/soak </dev/null
+
 bench: all $(SDK_SO)
 	tests/bench/run
 
@@ -82,4 +90,4 @@ demo:
 	tests/demo/run
 
 .PHONY: unit-bin fuzz-bin check check-build check-lint check-unit check-asan check-fuzz check-fake \
-	check-vm bench demo
+	check-vm fuzz soak bench demo
