@@ -7,9 +7,7 @@
  *               <-------  DETACHED n: the VM's life hangs on the agent from now on
  *
  * What the agent writes goes into the log, and on a terminal of its own through the filter into an
- * emulator.  One client at a time is attached: it gets a painting of the emulator's screen, and
- * what comes after that.  The agent never waits for it: when it does not read as fast as the agent
- * writes, output is left out, and the screen painted again once it has read the rest. */
+ * emulator.  One client at a time is attached; see viewer.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,19 +16,9 @@
 #include "channel/fields.h"
 #include "guest/screen.h"
 #include "session/agent_log.h"
-#include "session/detach_keys.h"
 #include "session/record.h"
 #include "session/supervisor_internal.h"
-
-struct viewer {
-    struct client *client; /* NULL: nobody is attached */
-    uint32_t stream;
-    uint32_t window;             /* bytes that it takes */
-    struct buf painting;         /* what is left of one */
-    bool behind;                 /* output was left out */
-    struct terminal_modes shown; /* what its terminal has on */
-    struct detach_keys keys;
-};
+#include "session/viewer.h"
 
 struct agent {
     struct supervisor *sup;
@@ -63,65 +51,8 @@ static void tell_error(struct client *c, uint32_t stream, const char *text)
 
 static void leave(struct agent *a)
 {
-    buf_free(&a->viewer.painting);
-    a->viewer = (struct viewer){0};
+    viewer_clear(&a->viewer);
     a->input.len = 0;
-}
-
-static void send_output(struct viewer *v, const char *data, size_t len)
-{
-    while (len > 0) {
-        size_t n = len < FRAME_PAYLOAD_MAX ? len : FRAME_PAYLOAD_MAX;
-
-        conn_send(v->client->conn, FRAME_DATA, LANE_OUT, v->stream, data, n);
-        v->window -= (uint32_t)n;
-        data += n;
-        len -= n;
-    }
-}
-
-static void send_painting(struct viewer *v)
-{
-    size_t n = v->painting.len < v->window ? v->painting.len : v->window;
-
-    send_output(v, v->painting.data, n);
-    buf_consume(&v->painting, n);
-}
-
-static void paint(struct agent *a, bool scroll)
-{
-    struct viewer *v = &a->viewer;
-
-    screen_paint(a->screen, &a->filter.on, &v->shown, scroll, &v->painting);
-    v->shown = a->filter.on;
-    v->behind = false;
-    send_painting(v);
-}
-
-static void show_output(struct agent *a, const struct buf *passed)
-{
-    struct viewer *v = &a->viewer;
-
-    if (!v->client)
-        return;
-    if (v->behind || v->painting.len > 0 || passed->len > v->window) {
-        v->behind = true;
-        return;
-    }
-    send_output(v, passed->data, passed->len);
-    v->shown = a->filter.on;
-}
-
-static void on_viewer_credit(struct agent *a, const struct frame *f)
-{
-    struct viewer *v = &a->viewer;
-    uint32_t bytes = f->len == 4 ? get_u32(f->payload) : 0;
-
-    v->window = bytes > FLOW_WINDOW - v->window ? FLOW_WINDOW : v->window + bytes;
-    if (v->painting.len > 0)
-        send_painting(v);
-    else if (v->behind && v->window == FLOW_WINDOW)
-        paint(a, false);
 }
 
 /* ---- towards the agent ---------------------------------------------------------------------- */
@@ -189,7 +120,7 @@ static void on_viewer_frame(struct agent *a, const struct frame *f)
         on_viewer_input(a, f);
         break;
     case FRAME_CREDIT:
-        on_viewer_credit(a, f);
+        viewer_credit(&a->viewer, f->len == 4 ? get_u32(f->payload) : 0, a->screen, &a->filter.on);
         break;
     case FRAME_RESIZE:
         if (f->len == 4)
@@ -241,9 +172,10 @@ static void attach(struct supervisor *s, struct client *c, const struct frame *f
     if (a->viewer.client)
         tell_error(a->viewer.client, a->viewer.stream, "another terminal took the agent over");
     leave(a);
-    a->viewer = (struct viewer){.client = c, .stream = f->stream, .window = FLOW_WINDOW};
+    a->viewer =
+        (struct viewer){.client = c, .conn = c->conn, .stream = f->stream, .window = FLOW_WINDOW};
     resize(a, (uint16_t)(size >> 16), (uint16_t)size);
-    paint(a, true);
+    viewer_paint(&a->viewer, a->screen, &a->filter.on, true);
 }
 
 static bool is_attach(const struct frame *f)
@@ -269,7 +201,7 @@ static void on_output(struct agent *a, const struct frame *f)
     /* Questions are answered by the terminal that is attached, or else by the emulator. */
     screen_feed(a->screen, passed.data, passed.len,
                 a->viewer.client || a->input.len > SCREEN_ANSWERS_MAX ? NULL : &a->input);
-    show_output(a, &passed);
+    viewer_show(&a->viewer, &passed, &a->filter.on);
     send_input(a);
 }
 

@@ -127,8 +127,7 @@ static void on_client_frame(void *arg, struct conn *conn, const struct frame *f)
         stop_for(c);
     } else if (f->type == FRAME_TTY) {
         on_tty(c, f);
-    } else if (f->stream != 0 && s->state == RUNNING && s->relay &&
-               !agent_takes_frame(s, c, f)) {
+    } else if (f->stream != 0 && s->state == RUNNING && s->relay && !agent_takes_frame(s, c, f)) {
         relay_from_client(s->relay, conn, f);
     }
 }
