@@ -38,7 +38,7 @@ HIGH_OBJ := $(call objects,$(filter-out core/cli/main.c,$(call sources,$(HIGH_RO
 MAIN_OBJ := $(BUILD)/core/cli/main.o
 GUESTD_OBJ := $(call objects,$(call sources,guestd))
 FAKEHOST_OBJ := $(call objects,$(call sources,fakehost))
-LIBS := -l:libinih.a -lcjson -l:libmd.a
+LIBS := -l:libinih.a -lcjson -l:libmd.a -l:libvterm.a
 
 PLUGINS := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 PLUGIN_SO := $(foreach p,$(PLUGINS),$(BUILD)/plugins/$(p).so)
@@ -146,7 +146,7 @@ uninstall:
 	rmdir $(addprefix $(DESTDIR),$(INSTALLED_DIRS)) 2>/dev/null || true
 
 # Debian packages for building, running and testing; sudo only where needed.
-DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev \
+DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev libvterm-dev \
 	qemu-system-x86 qemu-utils mmdebstrap uidmap debian-archive-keyring e2fsprogs \
 	libcmocka-dev libasan8 libubsan1 clang-format python3 git tmux sudo procps mandoc groff-base \
 	dpkg-dev debhelper lintian zsh fish

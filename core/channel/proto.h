@@ -51,12 +51,17 @@ enum frame_type {
     FRAME_ERROR,  /* u32 exit code for the user; text */
     FRAME_RESET,  /* the opener gives up: kill, then end the stream */
     /* Between client and supervisor only, on stream 0. */
-    FRAME_STAGE,   /* fields TAG_TEXT, TAG_US: a stage of the start ended */
-    FRAME_READY,   /* streams may be opened; fields TAG_TEXT... facts about the VM */
-    FRAME_FAILED,  /* the VM failed or ended; fields TAG_TEXT, TAG_ADVICE, TAG_DETAIL, TAG_CODE,
-                      TAG_LATE */
-    FRAME_STOP_VM, /* end the VM; the connection closes when that is done */
-    FRAME_TTY,     /* the terminal's saved settings; its descriptor came along */
+    FRAME_STAGE,    /* fields TAG_TEXT, TAG_US: a stage of the start ended */
+    FRAME_READY,    /* streams may be opened; fields TAG_TEXT... facts about the VM */
+    FRAME_FAILED,   /* the VM failed or ended; fields TAG_TEXT, TAG_ADVICE, TAG_DETAIL, TAG_CODE,
+                       TAG_LATE */
+    FRAME_STOP_VM,  /* end the VM; the connection closes when that is done */
+    FRAME_TTY,      /* the terminal's saved settings; its descriptor came along */
+    FRAME_DETACH,   /* on a stream that the creator opens next: the exec is the agent, which the
+                       supervisor keeps, and the VM with it; fields TAG_TTY, TAG_DETAIL the record */
+    FRAME_DETACHED, /* it does so from now on; or: who was attached is not any more */
+    /* From guestd. */
+    FRAME_STARTED, /* the program of an exec that asked for it runs (TAG_NOTIFY) */
     FRAME_TYPE_END,
 };
 
@@ -78,6 +83,7 @@ enum open_kind {
     OPEN_SHUTDOWN,    /* TAG_FREEZE: flush shares (and freeze the root) before the end */
     OPEN_SUSPEND,     /* stop every process, be silent until the next HELLO: to be saved */
     OPEN_CLOCK,       /* set the clock to TAG_TIME, as the host's was set */
+    OPEN_ATTACH, /* answered by the supervisor: to the agent that it keeps. TAG_TTY, TAG_STEAL */
 };
 
 /* Fields of bodies: u16 tag, u16 zero, u32 length, bytes; numbers are little-endian. */
@@ -112,6 +118,8 @@ enum proto_tag {
     TAG_US,      /* u64 microseconds */
     TAG_LATE,    /* u32: 1 if a deadline passed rather than something broke */
     TAG_BOOT_ID, /* UUID, in place of the kernel's, which was saved with the machine */
+    TAG_NOTIFY,  /* u32: 1 asks an exec for STARTED */
+    TAG_STEAL,   /* u32: 1 takes the agent from who is attached */
 };
 
 #endif

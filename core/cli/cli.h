@@ -15,6 +15,7 @@
 struct cli {
     struct session_options session;
     bool json, all, revoke, dry_run, help;
+    bool follow, steal;
     bool dashes;            /* "--" came before the words */
     bool named;             /* a word said which agent */
     const char *older_than; /* --older-than, or NULL */
@@ -36,6 +37,9 @@ enum {
     OPT_HISTORY = 256,
     OPT_NO_PROJECT = 512, /* OPT_SESSION without what is about a project */
     OPT_TERMINAL = 1024,  /* --raw */
+    OPT_DETACH = 1 << 16, /* --detach */
+    OPT_LOGS = 1 << 17,   /* --follow */
+    OPT_STEAL = 1 << 18,
 };
 
 struct command {
@@ -56,6 +60,8 @@ int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err 
 /* Parses on behind the first of cli's words.  Returns 0, 1 if help was asked for and given, or -1.
  */
 int cli_parse_more(struct cli *cli, const char *command, struct err *e);
+/* The only word, an ID, or NULL in *id; -1 if there are more. */
+int cli_take_id(struct cli *cli, const char *command, const char **id, struct err *e);
 /* Takes the word AGENT, if there is one, and the options behind it; as cli_parse_more. */
 int cli_take_agent(struct cli *cli, const char *command, struct err *e);
 /* A row of the table of options, as completion needs it. */
@@ -83,6 +89,9 @@ int cmd_shell(struct cli *cli, struct err *e);
 int cmd_exec(struct cli *cli, struct err *e);
 int cmd_cp(struct cli *cli, struct err *e);
 int cmd_list(struct cli *cli, struct err *e);
+int cmd_attach(struct cli *cli, struct err *e);
+int cmd_wait(struct cli *cli, struct err *e);
+int cmd_logs(struct cli *cli, struct err *e);
 int cmd_stop(struct cli *cli, struct err *e);
 int cmd_sessions(struct cli *cli, struct err *e);
 int cmd_history(struct cli *cli, struct err *e);

@@ -21,6 +21,7 @@ static cJSON *as_json(const struct vm_infos *vms)
         cJSON_AddNumberToObject(item, "started", (double)v->started);
         cJSON_AddNumberToObject(item, "cpus", v->cpus);
         cJSON_AddNumberToObject(item, "memory", (double)v->memory);
+        cJSON_AddBoolToObject(item, "detached", v->detached);
         cJSON_AddNumberToObject(item, "supervisor", v->supervisor);
         cJSON_AddNumberToObject(item, "engine", v->engine);
         cJSON_AddItemToArray(list, item);

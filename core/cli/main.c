@@ -11,13 +11,19 @@
 /* The first row is what `agentvm` without a command does. */
 const struct command commands[] = {
     {"run", "[OPTIONS] [--] [AGENT ARGUMENTS...]", "run an agent in a throw-away VM",
-     OPT_SESSION | OPT_TERMINAL, true, cmd_run},
+     OPT_SESSION | OPT_TERMINAL | OPT_DETACH, true, cmd_run},
     {"setup", "[OPTIONS]", "make the template that runs start from", OPT_SESSION, false, cmd_setup},
     {"shell", "[OPTIONS]", "open a shell in this folder's VM, or in a new one",
      OPT_SESSION | OPT_ATTACH | OPT_TERMINAL, false, cmd_shell},
     {"exec", "[OPTIONS] [--] COMMAND [ARGUMENTS...]",
      "run a command in this folder's VM, or in a new one", OPT_SESSION | OPT_ATTACH | OPT_TERMINAL,
      true, cmd_exec},
+    {"attach", "[--project DIR] [--steal] [ID]", "come to an agent that was started with --detach",
+     OPT_PROJECT | OPT_STEAL, true, cmd_attach},
+    {"wait", "[--project DIR] [ID]", "wait for a detached agent's end, and end as it does",
+     OPT_PROJECT, true, cmd_wait},
+    {"logs", "[--project DIR] [--follow] [ID]", "print what a detached agent wrote",
+     OPT_PROJECT | OPT_LOGS, true, cmd_logs},
     {"cp", "[--project DIR] SOURCE... TARGET", "copy files into a VM that runs, or out of it",
      OPT_PROJECT, true, cmd_cp},
     {"list", "[--json]", "list running VMs", OPT_JSON, false, cmd_list},
@@ -126,6 +132,14 @@ int cli_parse_more(struct cli *cli, const char *command, struct err *e)
     if (!cli->help)
         return 0;
     return help_with(cli, command, e) < 0 ? -1 : 1;
+}
+
+int cli_take_id(struct cli *cli, const char *command, const char **id, struct err *e)
+{
+    *id = cli->words[0];
+    if (*id && cli->words[1])
+        return err_set(e, "%s: unexpected argument %s", command, cli->words[1]);
+    return 0;
 }
 
 int cli_take_agent(struct cli *cli, const char *command, struct err *e)

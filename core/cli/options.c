@@ -20,6 +20,9 @@ enum option_id {
     ID_NEW,
     ID_VM,
     ID_RAW,
+    ID_DETACH,
+    ID_STEAL,
+    ID_FOLLOW,
     ID_JSON,
     ID_ALL,
     ID_REVOKE,
@@ -60,6 +63,10 @@ static const struct option {
     {"--vm", 0, "ID", OPT_ATTACH, ID_VM, NULL, NULL, "attach to this VM"},
     {"--raw", 0, NULL, OPT_TERMINAL, ID_RAW, NULL, NULL,
      "let the VM send the terminal anything, harmful or not"},
+    {"--detach", 0, NULL, OPT_DETACH, ID_DETACH, NULL, NULL,
+     "print the VM's ID when the agent runs, and leave it running"},
+    {"--steal", 0, NULL, OPT_STEAL, ID_STEAL, NULL, NULL, "take it from who is attached"},
+    {"--follow", 'f', NULL, OPT_LOGS, ID_FOLLOW, NULL, NULL, "go on until the agent's end"},
     {"--json", 0, NULL, OPT_JSON, ID_JSON, NULL, NULL, "print JSON"},
     {"--all", 0, NULL, OPT_ALL, ID_ALL, NULL, NULL, "every VM of this user"},
     {"--all", 0, NULL, OPT_PRUNE, ID_ALL, NULL, NULL, "all that no machine uses now"},
@@ -197,6 +204,15 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
         break;
     case ID_RAW:
         cli->session.raw = true;
+        break;
+    case ID_DETACH:
+        cli->session.detach = true;
+        break;
+    case ID_STEAL:
+        cli->steal = true;
+        break;
+    case ID_FOLLOW:
+        cli->follow = true;
         break;
     case ID_JSON:
         cli->json = true;

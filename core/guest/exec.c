@@ -1,4 +1,4 @@
-#include "guest/exec.h"
+#include "guest/exec_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,30 +8,6 @@
 #include "channel/pump.h"
 #include "guest/terminal.h"
 #include "proc/tty.h"
-
-/* A lane from the guest. */
-struct output {
-    struct sink *sink;              /* NULL while there is none */
-    struct terminal_filter *filter; /* NULL: the bytes go as they are */
-};
-
-struct guest {
-    struct loop *loop;
-    struct conn *conn;
-    uint32_t next_stream;
-    bool lost;
-    /* The request that runs; stream is 0 while there is none. */
-    uint32_t stream;
-    struct source *in;
-    struct output out, err;
-    bool ended, failed;
-    bool lacked_memory;
-    struct exit_status status;
-    struct err *error; /* the caller's; set if failed */
-    const char *data;  /* what guest_put still has to send */
-    size_t left;
-    uint32_t credit;
-};
 
 struct guest *guest_new(struct loop *l, struct conn *c)
 {
@@ -220,6 +196,10 @@ bool guest_frame(struct guest *g, const struct frame *f)
     case FRAME_ERROR:
         end_with_error(g, f);
         return true;
+    case FRAME_DETACHED:
+        g->detached = true;
+        finish(g);
+        return true;
     default:
         return false;
     }
@@ -248,11 +228,11 @@ void guest_abort(struct guest *g, const char *why)
 
 static void on_pump_done(void *arg)
 {
-    loop_quit(((struct guest *)arg)->loop); /* wait_end looks whether all is done */
+    loop_quit(((struct guest *)arg)->loop); /* guest_wait_end looks whether all is done */
 }
 
 /* The exit status may overtake what our own reader has not taken yet: wait for that too. */
-static void wait_end(struct guest *g)
+void guest_wait_end(struct guest *g)
 {
     while (!g->ended)
         loop_run(g->loop);
@@ -276,21 +256,21 @@ static void check_written(struct guest *g)
             strerror(out ? out : err));
 }
 
-static int start(struct guest *g, const struct buf *body, struct err *e)
+int guest_start(struct guest *g, const struct buf *body, struct err *e)
 {
     if (g->lost)
         return err_set(e, "the connection to the VM is closed");
     if (body->len > OPEN_BODY_MAX)
         return err_set(e, "arguments and environment are larger than %d bytes", OPEN_BODY_MAX);
     g->stream = g->next_stream++;
-    g->ended = g->failed = false;
+    g->ended = g->failed = g->detached = false;
     g->error = e;
     g->status = (struct exit_status){0};
     conn_send_open(g->conn, g->stream, body);
     return 0;
 }
 
-static int end(struct guest *g)
+int guest_end(struct guest *g)
 {
     g->stream = 0;
     g->error = NULL;
@@ -307,23 +287,17 @@ static void open_outputs(struct guest *g, const struct guest_stdio *io)
         sink_take_turns(g->out.sink, g->err.sink);
 }
 
-int guest_exec(struct guest *g, const struct guest_program *p, const struct guest_stdio *io,
-               struct exit_status *status, struct err *e)
+int guest_run(struct guest *g, const struct buf *body, const struct guest_stdio *io,
+              struct exit_status *status, struct err *e)
 {
-    auto_buf struct buf body = BUF_INIT;
-    uint16_t rows = 0, columns = 0;
-
-    if (io->tty)
-        tty_size(io->in, &rows, &columns);
-    guest_exec_body(&body, p, io->tty, rows, columns);
-    if (start(g, &body, e) < 0)
+    if (guest_start(g, body, e) < 0)
         return -1;
     open_outputs(g, io);
     if (io->in >= 0)
         g->in = source_new(g->loop, g->conn, g->stream, LANE_IN, io->in, on_pump_done, g);
     else
         conn_send(g->conn, FRAME_EOF, LANE_IN, g->stream, NULL, 0);
-    wait_end(g);
+    guest_wait_end(g);
     check_written(g);
     if (g->failed) {
         output_abandon(&g->out);
@@ -333,7 +307,19 @@ int guest_exec(struct guest *g, const struct guest_program *p, const struct gues
     output_close(&g->out);
     output_close(&g->err);
     *status = g->status;
-    return end(g);
+    return guest_end(g);
+}
+
+int guest_exec(struct guest *g, const struct guest_program *p, const struct guest_stdio *io,
+               struct exit_status *status, struct err *e)
+{
+    auto_buf struct buf body = BUF_INIT;
+    uint16_t rows = 0, columns = 0;
+
+    if (io->tty)
+        tty_size(io->in, &rows, &columns);
+    guest_exec_body(&body, p, io->tty, rows, columns);
+    return guest_run(g, &body, io, status, e);
 }
 
 int guest_put(struct guest *g, const char *path, uint32_t mode, const char *user, const void *data,
@@ -342,7 +328,7 @@ int guest_put(struct guest *g, const char *path, uint32_t mode, const char *user
     auto_buf struct buf body = BUF_INIT;
 
     guest_put_body(&body, path, mode, user);
-    if (start(g, &body, e) < 0)
+    if (guest_start(g, &body, e) < 0)
         return -1;
     g->data = data;
     g->left = len;
@@ -351,9 +337,9 @@ int guest_put(struct guest *g, const char *path, uint32_t mode, const char *user
         conn_send(g->conn, FRAME_EOF, LANE_IN, g->stream, NULL, 0);
     else
         send_data(g);
-    wait_end(g);
+    guest_wait_end(g);
     g->left = 0;
-    return end(g);
+    return guest_end(g);
 }
 
 void guest_signal(struct guest *g, int signal)

@@ -34,6 +34,15 @@ int guest_exec(struct guest *g, const struct guest_program *p, const struct gues
                struct exit_status *status, struct err *e);
 /* Whether the guest's kernel killed a program for want of memory while the last one ran. */
 bool guest_lacked_memory(const struct guest *g);
+/* Starts the agent, which the supervisor keeps when this link ends; record is what it completes at
+ * the agent's end.  tty: give it a terminal of rows x columns, else its stdin is at its end.
+ * Returns when it runs. */
+int guest_detach(struct guest *g, const struct guest_program *p, bool tty, uint16_t rows,
+                 uint16_t columns, const char *record, struct err *e);
+/* Comes to the agent that a supervisor keeps, with our terminal, until it ends or the user leaves:
+ * then *left is true.  steal: takes it from who is attached. */
+int guest_attach(struct guest *g, const struct guest_stdio *io, bool steal, bool *left,
+                 struct exit_status *status, struct err *e);
 /* Writes a file in the guest. path may start with "~/". */
 int guest_put(struct guest *g, const char *path, uint32_t mode, const char *user, const void *data,
               size_t len, struct err *e);

@@ -26,6 +26,11 @@ struct terminal_modes {
     bool kitty_set;    /* and one that was set without that */
     bool attributes;   /* colours, bold, ... */
     bool charset, keypad, insert, scroll_region, modify_keys, cursor_style, link;
+    /* What those say that are not only on or off. */
+    uint16_t top, bottom; /* of the scroll region, from 1; 0: the screen's edge */
+    uint8_t style;        /* the cursor's */
+    uint8_t flags[2];     /* kitty's, last pushed or set on each screen */
+    uint8_t keys;         /* of modifyOtherKeys */
 };
 
 /* One stream of bytes.  Zeroed, it is ready. */
@@ -46,6 +51,14 @@ void terminal_filter(struct terminal_filter *f, const void *in, size_t len, stru
 size_t terminal_held(const struct terminal_filter *f);
 /* Appends what takes back whatever the guest has left on. */
 void terminal_reset(const struct terminal_filter *f, struct buf *out);
+
+/* The same for modes alone. */
+void terminal_modes_off(const struct terminal_modes *on, struct buf *out);
+/* Appends what brings a terminal that has nothing on to the same screen, main or alternate; and
+ * everything else to the same modes, but for colours and attributes.  Of keyboard modes that were
+ * pushed the last is. */
+void terminal_screen_on(const struct terminal_modes *on, struct buf *out);
+void terminal_modes_on(const struct terminal_modes *on, struct buf *out);
 
 /* terminal_rules.c: a complete sequence, from ESC to its end. */
 
@@ -78,5 +91,7 @@ int terminal_private_mode(uint32_t number);
 void terminal_note_csi(struct terminal_modes *on, const struct terminal_csi *c);
 void terminal_note_escape(struct terminal_modes *on, const uint8_t *seq, size_t len);
 void terminal_note_control(struct terminal_modes *on, uint8_t c);
+/* The terminal has another size. */
+void terminal_note_resize(struct terminal_modes *on);
 
 #endif

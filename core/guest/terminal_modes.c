@@ -27,7 +27,7 @@ static const struct mode {
     {2048, OFF},                  /* reports of size */
 };
 
-enum { ALTERNATE = 7 /* the first three rows */ };
+enum { ALTERNATE_ROWS = 3, ALTERNATE = 7 /* the bits of the first three rows */ };
 
 int terminal_private_mode(uint32_t number)
 {
@@ -71,6 +71,8 @@ static void note_keyboard(struct terminal_modes *on, const struct terminal_csi *
     unsigned *depth = &on->kitty[is_alternate(on)];
     unsigned count = c->n > 0 && c->v[0] > 1 ? c->v[0] : 1;
 
+    if (c->prefix == '>' || c->prefix == '=')
+        on->flags[is_alternate(on)] = (uint8_t)(c->n > 0 ? c->v[0] : 0);
     if (c->prefix == '>')
         *depth += *depth < UINT16_MAX;
     else if (c->prefix == '<')
@@ -93,6 +95,8 @@ static void note_plain(struct terminal_modes *on, const struct terminal_csi *c)
         break;
     case 'r':
         on->scroll_region = c->n > 0;
+        on->top = c->n > 0 ? (uint16_t)c->v[0] : 0;
+        on->bottom = c->n > 1 ? (uint16_t)c->v[1] : 0;
         break;
     case 'u':
         note_restore(on);
@@ -104,11 +108,18 @@ static void note_plain(struct terminal_modes *on, const struct terminal_csi *c)
     }
 }
 
+static void note_modify_keys(struct terminal_modes *on, const struct terminal_csi *c)
+{
+    on->modify_keys = c->n > 1 && c->v[1] > 0;
+    on->keys = (uint8_t)(on->modify_keys ? c->v[1] : 0);
+}
+
 void terminal_note_csi(struct terminal_modes *on, const struct terminal_csi *c)
 {
-    if (c->intermediate == ' ')
+    if (c->intermediate == ' ') {
         on->cursor_style = !is_zero(c);
-    else if (c->intermediate)
+        on->style = (uint8_t)(c->n > 0 ? c->v[0] : 0);
+    } else if (c->intermediate)
         return;
     else if (!c->prefix)
         note_plain(on, c);
@@ -117,7 +128,7 @@ void terminal_note_csi(struct terminal_modes *on, const struct terminal_csi *c)
     else if (c->prefix == '?' && (c->final == 'h' || c->final == 'l'))
         note_private_modes(on, c);
     else if (c->prefix == '>' && (c->final == 'm' || c->final == 'n'))
-        on->modify_keys = c->n > 1 && c->v[1] > 0;
+        note_modify_keys(on, c);
 }
 
 void terminal_note_escape(struct terminal_modes *on, const uint8_t *seq, size_t len)
@@ -138,6 +149,12 @@ void terminal_note_control(struct terminal_modes *on, uint8_t c)
         on->charset = true;
 }
 
+void terminal_note_resize(struct terminal_modes *on)
+{
+    on->scroll_region = false;
+    on->modes &= ~(1u << terminal_private_mode(6));
+}
+
 static void put_if(bool on, const char *text, struct buf *out)
 {
     if (on)
@@ -150,10 +167,8 @@ static void reset_keyboard(unsigned pushed, struct buf *out)
         buf_printf(out, "\033[<%uu", pushed);
 }
 
-void terminal_reset(const struct terminal_filter *f, struct buf *out)
+void terminal_modes_off(const struct terminal_modes *on, struct buf *out)
 {
-    const struct terminal_modes *on = &f->on;
-
     put_if(on->link, "\033]8;;\033\\", out);
     if (is_alternate(on))
         reset_keyboard(on->kitty[1], out);
@@ -169,4 +184,43 @@ void terminal_reset(const struct terminal_filter *f, struct buf *out)
     put_if(on->cursor_style, "\033[0 q", out);
     put_if(on->charset, "\017\033(B", out);
     put_if(on->attributes || is_alternate(on), "\033[m", out);
+}
+
+void terminal_reset(const struct terminal_filter *f, struct buf *out)
+{
+    terminal_modes_off(&f->on, out);
+}
+
+static void set_private_modes(const struct terminal_modes *on, size_t from, size_t to,
+                              struct buf *out)
+{
+    for (size_t i = from; i < to; i++)
+        if (on->modes & 1u << i)
+            buf_printf(out, "\033[?%u%c", table[i].number, table[i].normally == ON ? 'l' : 'h');
+}
+
+void terminal_screen_on(const struct terminal_modes *on, struct buf *out)
+{
+    set_private_modes(on, 0, ALTERNATE_ROWS, out);
+}
+
+void terminal_modes_on(const struct terminal_modes *on, struct buf *out)
+{
+    bool alternate = is_alternate(on);
+
+    if (on->scroll_region && on->bottom)
+        buf_printf(out, "\033[%u;%ur", on->top, on->bottom);
+    else if (on->scroll_region)
+        buf_printf(out, "\033[%ur", on->top);
+    set_private_modes(on, ALTERNATE_ROWS, ARRAY_LEN(table), out);
+    if (on->kitty[alternate] > 0)
+        buf_printf(out, "\033[>%uu", on->flags[alternate]);
+    else if (on->kitty_set)
+        buf_printf(out, "\033[=%uu", on->flags[alternate]);
+    if (on->modify_keys)
+        buf_printf(out, "\033[>4;%um", on->keys);
+    put_if(on->keypad, "\033=", out);
+    put_if(on->insert, "\033[4h", out);
+    if (on->cursor_style)
+        buf_printf(out, "\033[%u q", on->style);
 }

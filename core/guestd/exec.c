@@ -43,7 +43,7 @@ struct exec {
 struct request {
     struct strv argv, env;
     char *env_file, *cwd, *user;
-    bool tty;
+    bool tty, notify;
     uint32_t size; /* rows << 16 | columns */
     bool bad;
 };
@@ -99,6 +99,9 @@ static void request_parse(struct request *q, struct field_reader r)
         case TAG_TTY:
             q->tty = true;
             q->size = field_u32(&f, 0);
+            break;
+        case TAG_NOTIFY:
+            q->notify = field_u32(&f, 0) != 0;
             break;
         default: /* from a newer host: optional by definition */
             break;
@@ -349,10 +352,12 @@ static void exec_release(struct stream *s)
 
 static const struct stream_ops exec_ops = {.frame = exec_frame, .release = exec_release};
 
-static void attach_pumps(struct exec *x)
+static void attach_pumps(struct exec *x, bool notify)
 {
     struct server *srv = x->stream.server;
 
+    if (notify)
+        conn_send(srv->conn, FRAME_STARTED, 0, x->stream.id, NULL, 0);
     x->in = sink_new(srv->loop, srv->conn, x->stream.id, LANE_IN, x->in_fd, on_input_done, x);
     x->out = source_new(srv->loop, srv->conn, x->stream.id, LANE_OUT, x->out_fd, on_output_done, x);
     if (!x->tty)
@@ -375,7 +380,7 @@ void exec_open(struct stream *s, struct field_reader r)
     if (q.bad)
         err_set(&e, "malformed exec request");
     else if (start(x, &q, &e) == 0)
-        attach_pumps(x);
+        attach_pumps(x, q.notify);
     request_free(&q);
     if (e.msg) {
         x->ended = true;

@@ -8,4 +8,11 @@
  * the caller frees it. */
 int choose_running(struct session *s, const char *id, char **out, struct err *e);
 
+/* The only detached agent's VM that runs for that folder; may_lack: without one, *out stays NULL.
+ */
+int choose_detached(struct session *s, bool may_lack, char **out, struct err *e);
+/* The VM of a detached agent that runs or has ended: of this id; or (NULL) that runs in the folder,
+ * else the last one there. */
+int choose_agent(struct session *s, const char *id, char **out, bool *runs, struct err *e);
+
 #endif

@@ -266,6 +266,23 @@ static void on_stop_deadline(void *arg)
     loop_quit(c->task->loop);
 }
 
+void client_let_go(struct client_link *c)
+{
+    close_fd(&c->supervisor.pidfd);
+    c->supervisor = CHILD_INIT;
+}
+
+void client_wait_end(struct client_link *c)
+{
+    while (c && !c->closed && !c->task->interrupted)
+        loop_run(c->task->loop);
+}
+
+bool client_has_ended(const struct client_link *c)
+{
+    return c->closed;
+}
+
 /* Waits for the end of a VM that was asked to stop.  A signal cuts short what only makes a
  * template: its supervisor ends as soon as the link does. */
 static void wait_stopped(struct client_link *c)

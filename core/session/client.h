@@ -33,6 +33,12 @@ struct guest *client_guest(struct client_link *c);
 /* Tells the supervisor that the terminal behind fd is raw now and how to restore it, in case this
  * process is killed; fd -1: it is restored. */
 int client_lend_tty(struct client_link *c, int fd, const struct termios *saved, struct err *e);
+/* Leaves the VM to itself, which this link created: it does not end with it. */
+void client_let_go(struct client_link *c);
+/* Waits until nothing of a VM is left that this link is attached to, or a signal came.  NULL is
+ * allowed. */
+void client_wait_end(struct client_link *c);
+bool client_has_ended(const struct client_link *c);
 /* Ends the VM and waits until nothing of it is left. */
 int client_stop(struct client_link *c, struct err *e);
 /* Ends a VM that another link created, unless that was done meanwhile. */

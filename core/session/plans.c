@@ -16,7 +16,7 @@ struct plugin_context session_context(struct session *s, bool with_project)
                                    .home = s->user.home,
                                    .workspace = with_project ? s->project : NULL,
                                    .guest_host = GUEST_HOST_NAME,
-                                   .tty = session_has_tty(),
+                                   .tty = session_program_tty(s),
                                    .args = s->options.args,
                                    .host_env = environ,
                                    .profile = &s->profile};

@@ -59,6 +59,8 @@ char *record_format(const struct session *s, int code, const struct err *e)
     add_text(o, "agent", s->agent.name);
     add_text(o, "vm", r->vm);
     add_text(o, "start", r->start);
+    if (r->detached)
+        cJSON_AddBoolToObject(o, "detached", true);
     add_text(o, "base_layer", r->base);
     add_text(o, "provisioned_layer", r->provisioned);
     add_text(o, "warm_layer", r->warm);
@@ -70,6 +72,29 @@ char *record_format(const struct session *s, int code, const struct err *e)
     text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     return mem_printf("%s\n", text);
+}
+
+static void replace_number(cJSON *o, const char *name, double value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(o, name);
+    cJSON_AddNumberToObject(o, name, value);
+}
+
+char *record_complete(const char *text, int64_t more_us, int code, const char *error)
+{
+    cJSON *o = text ? cJSON_Parse(text) : NULL;
+    double ms = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, "duration_ms"));
+    auto_free char *shown = error ? show_text(error, ERROR_SHOWN) : NULL;
+    auto_free char *line = NULL;
+
+    if (!o)
+        return NULL;
+    replace_number(o, "duration_ms", ms + (double)more_us / US_PER_MS);
+    replace_number(o, "exit_code", code);
+    add_text(o, "error", shown);
+    line = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    return mem_printf("%s\n", line);
 }
 
 static bool is_named(int fd, const char *path)
@@ -221,4 +246,22 @@ cJSON *record_read(const struct paths *p, const char *project, size_t max)
     for (n = (size_t)cJSON_GetArraySize(list); n > max; n--)
         cJSON_DeleteItemFromArray(list, 0);
     return list;
+}
+
+cJSON *record_find(const struct paths *p, const char *vm)
+{
+    cJSON *list = record_read(p, NULL, SIZE_MAX), *o, *found = NULL;
+
+    cJSON_ArrayForEach(o, list)
+    {
+        const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "vm"));
+
+        if (id && strcmp(id, vm) == 0 &&
+            cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "detached")))
+            found = o;
+    }
+    if (found)
+        cJSON_DetachItemViaPointer(list, found);
+    cJSON_Delete(list);
+    return found;
 }

@@ -5,7 +5,9 @@
 #ifndef AGENTVM_SESSION_RECORD_H
 #define AGENTVM_SESSION_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 #include <cjson/cJSON.h>
@@ -23,6 +25,7 @@ enum {
 struct record {
     const char *kind;  /* the command; static; NULL: it leaves no record */
     const char *start; /* "warm", "cold" or "attached"; NULL: no VM came up */
+    bool detached;     /* the supervisor completes it */
     time_t time;       /* when it began */
     char vm[9];        /* the VM's id; "" if there was none */
     char base[DIGEST_HEX + 1], provisioned[DIGEST_HEX + 1]; /* the template's keys, or "" */
@@ -36,12 +39,18 @@ struct session;
 void record_write(const struct session *s, int code, const struct err *e);
 /* The line for it, with its line feed; the caller frees it. */
 char *record_format(const struct session *s, int code, const struct err *e);
+/* The line of a session whose agent was kept by the supervisor, from what record_format made of it
+ * before: more_us longer, ended with code, and with an error or NULL.  NULL if text is none.  The
+ * caller frees it. */
+char *record_complete(const char *text, int64_t more_us, int code, const char *error);
 /* Appends a line to the file; line feed included. */
 int record_append(const struct paths *p, const char *line, struct err *e);
 
 /* The last records of a project, or of all (NULL), oldest first: a list, at most max long, that the
  * caller deletes.  Lines that are no records are skipped. */
 cJSON *record_read(const struct paths *p, const char *project, size_t max);
+/* The record of the detached agent in this VM, or NULL; the caller deletes it. */
+cJSON *record_find(const struct paths *p, const char *vm);
 /* Appends the records of a file's text to the list. */
 void record_parse(const char *text, size_t len, const char *project, cJSON *list);
 

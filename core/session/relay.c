@@ -17,6 +17,9 @@ struct route {
     struct conn *client; /* NULL: gone, the stream is waiting for its end */
     uint32_t client_stream;
     uint32_t guest_stream;
+    relay_fn *own; /* the supervisor's, in place of a client; or NULL */
+    void *arg;
+    bool started;
     uint32_t window[LANES]; /* bytes that the lane's sender may still send */
     bool ended[LANES];      /* the guest said EOF, or STOP on LANE_IN: each once */
 };
@@ -178,6 +181,11 @@ static bool admit(struct route *route, const struct frame *f)
             return false;
         *window += get_u32(f->payload);
         return true;
+    case FRAME_STARTED: /* which only the supervisor asks for */
+        if (!route->own || route->started)
+            return false;
+        route->started = true;
+        return true;
     case FRAME_EXIT:
     case FRAME_ERROR:
         return true;
@@ -186,18 +194,31 @@ static bool admit(struct route *route, const struct frame *f)
     }
 }
 
-bool relay_from_guest(struct relay *r, const struct frame *f)
+static struct route *find_by_guest(struct relay *r, uint32_t stream)
 {
     struct route *route = r->routes;
 
-    while (route && route->guest_stream != f->stream)
+    while (route && route->guest_stream != stream)
         route = route->next;
+    return route;
+}
+
+bool relay_from_guest(struct relay *r, const struct frame *f)
+{
+    struct route *route = find_by_guest(r, f->stream);
+    relay_fn *own;
+    void *arg;
+
     if (!route || !admit(route, f)) /* guestd ends a stream once and is silent on it then */
         return false;
     if (route->client)
         conn_send(route->client, f->type, f->lane, route->client_stream, f->payload, f->len);
+    own = route->own;
+    arg = route->arg;
     if (f->type == FRAME_EXIT || f->type == FRAME_ERROR)
         remove_route(r, route);
+    if (own)
+        own(arg, f);
     return true;
 }
 
@@ -206,4 +227,42 @@ void relay_drop_client(struct relay *r, struct conn *client)
     for (struct route *route = r->routes; route; route = route->next)
         if (route->client == client)
             reset_route(r, route);
+}
+
+uint32_t relay_open(struct relay *r, relay_fn *fn, void *arg)
+{
+    struct route *route = add_route(r, NULL, 0);
+
+    route->own = fn;
+    route->arg = arg;
+    return route->guest_stream;
+}
+
+void relay_send(struct relay *r, uint32_t stream, uint8_t type, uint8_t lane, const void *data,
+                size_t len)
+{
+    struct route *route = find_by_guest(r, stream);
+
+    if (!route)
+        return;
+    if (type == FRAME_DATA)
+        route->window[lane] -= (uint32_t)len;
+    conn_send(r->guest, type, lane, stream, data, len);
+}
+
+void relay_credit(struct relay *r, uint32_t stream, uint8_t lane, uint32_t bytes)
+{
+    struct route *route = find_by_guest(r, stream);
+
+    if (!route || bytes == 0)
+        return;
+    route->window[lane] += bytes;
+    conn_send_u32(r->guest, FRAME_CREDIT, lane, stream, bytes);
+}
+
+uint32_t relay_window(struct relay *r, uint32_t stream)
+{
+    struct route *route = find_by_guest(r, stream);
+
+    return route ? route->window[LANE_IN] : 0;
 }

@@ -21,6 +21,18 @@ bool relay_from_guest(struct relay *r, const struct frame *f);
 /* A client is gone: what it ran is killed. */
 void relay_drop_client(struct relay *r, struct conn *client);
 
+/* A stream of the supervisor's own: fn gets what the guest sends on it, its end (EXIT or ERROR)
+ * last.  Returns its number.  fn may not free the relay. */
+typedef void relay_fn(void *arg, const struct frame *f);
+uint32_t relay_open(struct relay *r, relay_fn *fn, void *arg);
+/* Sends on it; DATA no more than relay_window allows. */
+void relay_send(struct relay *r, uint32_t stream, uint8_t type, uint8_t lane, const void *data,
+                size_t len);
+/* Gives the guest credit for what it sent. */
+void relay_credit(struct relay *r, uint32_t stream, uint8_t lane, uint32_t bytes);
+/* How much the guest takes on LANE_IN now; 0 if the stream has ended. */
+uint32_t relay_window(struct relay *r, uint32_t stream);
+
 /* Streams below this number are the supervisor's own. */
 enum { RELAY_FIRST_STREAM = 16 };
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/detach.h"
 #include "session/import.h"
 #include "session/provision.h"
 #include "session/session.h"
@@ -124,7 +125,7 @@ static int start_agent(struct session *s, const struct launch *l, struct err *e)
     build_environment(s, l, true, &env);
     program.argv = exec->argv.v;
     program.env = env.v;
-    return session_exec(s, &program, e);
+    return s->options.detach ? session_detach(s, &program, e) : session_exec(s, &program, e);
 }
 
 /* Starts the session's VM the fastest way that works: from the saved machine; from one saved anew,

@@ -32,9 +32,13 @@ static void give_up(void *arg)
 /* A signal for us is one for the program in the guest; where it does not end, we do. */
 static void pass_signal(struct session *s, int signo)
 {
-    guest_signal(client_guest(s->link), signo);
     s->signals++;
     s->task.interrupted = signo;
+    if (s->attached) {
+        give_up(s);
+        return;
+    }
+    guest_signal(client_guest(s->link), signo);
     if (signo == SIGINT && s->signals < INTERRUPTS_MAX)
         return;
     if (s->signals > 1)
@@ -131,11 +135,16 @@ bool session_has_tty(void)
     return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
+bool session_program_tty(const struct session *s)
+{
+    return s->options.detach ? isatty(STDIN_FILENO) : session_has_tty();
+}
+
 void session_environment(struct session *s, struct strv *env)
 {
     static const char *const terminal[] = {"TERM", "COLORTERM"};
 
-    for (size_t i = 0; session_has_tty() && i < ARRAY_LEN(terminal); i++)
+    for (size_t i = 0; session_program_tty(s) && i < ARRAY_LEN(terminal); i++)
         if (getenv(terminal[i]))
             strv_setenv(env, terminal[i], getenv(terminal[i]));
     strv_push_all(env, s->profile.env.v);

@@ -38,6 +38,7 @@ struct session_options {
     const char *vm;      /* --vm, or NULL */
     bool trust, offline, new_vm;
     bool cold;         /* --cold: boot, whatever is saved */
+    bool detach;       /* --detach: the agent runs on when the command has ended */
     bool raw;          /* --raw: the program's output reaches a terminal unfiltered */
     char *const *args; /* NULL-terminated; the agent's or the command's */
 };
@@ -66,6 +67,7 @@ struct session {
     struct client_link *link; /* the VM, while there is one */
     bool overdue;             /* why the last VM did not start: a deadline passed */
     bool engine_ran;          /* the engine of the last VM came up, however that ended */
+    bool attached;            /* to an agent that a signal for us does not concern */
     bool program_runs;        /* signals go to the program in the guest */
     bool interruptible;       /* Ctrl-C on its terminal is a signal, too, not a byte of its input */
     int signals;              /* how many it got */
@@ -215,6 +217,9 @@ int session_exec(struct session *s, const struct guest_program *p, struct err *e
 /* Environment of the session: the profile's, and the terminal's where there is one. */
 void session_environment(struct session *s, struct strv *env);
 bool session_has_tty(void);
+/* Whether the session's program gets a terminal; a detached one has one of its own, and our output
+ * may be a pipe that gets the VM's id. */
+bool session_program_tty(const struct session *s);
 
 /* Fails if the command of one of the profile's MCP servers is no program in the VM; as says in
  * which folder, as which user and with which environment the agent would look for it. */

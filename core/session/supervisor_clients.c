@@ -27,6 +27,7 @@ void clients_tell_failure(struct supervisor *s, const struct err *why, const str
     auto_buf struct buf body = BUF_INIT;
     size_t len = why->detail ? strlen(why->detail) : 0;
 
+    agent_note_failure(s, why);
     field_put_str(&body, TAG_TEXT, err_msg(why));
     if (why->advice)
         field_put_str(&body, TAG_ADVICE, why->advice);
@@ -67,6 +68,7 @@ static void remove_client(struct client *c)
     while (*link != c)
         link = &(*link)->next;
     *link = c->next;
+    agent_forget_client(c->sup, c);
     if (c->sup->relay)
         relay_drop_client(c->sup->relay, c->conn);
     rescue_terminal(c);
@@ -125,7 +127,7 @@ static void on_client_frame(void *arg, struct conn *conn, const struct frame *f)
         stop_for(c);
     } else if (f->type == FRAME_TTY) {
         on_tty(c, f);
-    } else if (f->stream != 0 && s->state == RUNNING && s->relay) {
+    } else if (f->stream != 0 && s->state == RUNNING && s->relay && !agent_takes_frame(s, c, f)) {
         relay_from_client(s->relay, conn, f);
     }
 }

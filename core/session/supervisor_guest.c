@@ -27,16 +27,17 @@ static void personalize(struct supervisor *s)
     conn_send_open(s->guest, STREAM_PERSONALIZE, &body);
 }
 
-static void publish(struct supervisor *s)
+void supervisor_publish(struct supervisor *s)
 {
     struct vm_info info = {.id = s->id,
                            .agent = (char *)s->order->agent,
                            .project = (char *)s->config.share,
                            .supervisor = getpid(),
                            .engine = s->order->driver->pid(s->vm),
-                           .started = time(NULL),
+                           .started = s->started,
                            .cpus = s->config.cpus,
-                           .memory = s->config.memory};
+                           .memory = s->config.memory,
+                           .detached = agent_is_detached(s)};
 
     vms_publish(s->order->paths, &info, NULL);
 }
@@ -44,10 +45,11 @@ static void publish(struct supervisor *s)
 static void become_ready(struct supervisor *s)
 {
     s->state = RUNNING;
+    s->started = time(NULL);
     loop_untimer(steal_ptr(&s->deadline));
     s->relay = relay_new(s->guest);
     if (!s->order->template_disk)
-        publish(s);
+        supervisor_publish(s);
     clients_tell_stage(s, "personalize");
     clients_tell_ready(s);
     supervisor_tell_time(s);

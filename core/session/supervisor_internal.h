@@ -4,6 +4,7 @@
  *   supervisor_guest.c     the channel to guestd
  *   supervisor_clock.c     the guest's clock, which follows the host's
  *   supervisor_clients.c   those who are attached
+ *   supervisor_agent.c     the agent that runs on without a terminal of a client's
  *   supervisor_logs.c      what console and engine said
  */
 #ifndef AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
@@ -38,9 +39,11 @@ struct supervisor {
     struct vm *vm;
     struct conn *guest;
     struct relay *relay;
+    struct agent *agent; /* NULL unless the supervisor was given it to keep */
     struct client *clients;
     int listener;
     int64_t start_us;
+    int64_t started;   /* when it became ready, in seconds since the epoch */
     bool greeted;      /* guestd said hello */
     bool late;         /* a deadline passed */
     bool clock_set;    /* the host's clock was, and guestd is not told yet */
@@ -80,6 +83,8 @@ void supervisor_watch_logs(struct supervisor *s);
 /* The callbacks of the connection to guestd. */
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
 void guest_side_closed(void *arg, struct conn *c, const char *why);
+/* Tells others about the VM, as it is now. */
+void supervisor_publish(struct supervisor *s);
 
 /* supervisor_clock.c */
 /* Lets the guest's clock follow the host's, from now on. */
@@ -88,6 +93,16 @@ int supervisor_follow_clock(struct supervisor *s, struct err *e);
 void supervisor_child_changed(struct supervisor *s);
 /* Tells guestd the time if the host's clock was set and guestd may be told now. */
 void supervisor_tell_time(struct supervisor *s);
+
+/* supervisor_agent.c */
+/* Whether a client's frame is about the agent; then it is dealt with. */
+bool agent_takes_frame(struct supervisor *s, struct client *c, const struct frame *f);
+void agent_forget_client(struct supervisor *s, const struct client *c);
+bool agent_is_detached(const struct supervisor *s);
+/* Why the VM ends before the agent does, for its record. */
+void agent_note_failure(struct supervisor *s, const struct err *why);
+/* Writes the record of an agent that the supervisor kept. */
+void agent_close(struct supervisor *s);
 
 /* supervisor_clients.c */
 void clients_add(struct supervisor *s, int fd, bool creator);

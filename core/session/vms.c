@@ -85,6 +85,7 @@ int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e
     cJSON_AddNumberToObject(json, "started", (double)info->started);
     cJSON_AddNumberToObject(json, "cpus", info->cpus);
     cJSON_AddNumberToObject(json, "memory", (double)info->memory);
+    cJSON_AddBoolToObject(json, "detached", info->detached);
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     return file_write_at(AT_FDCWD, path, text, strlen(text), 0600, e);
@@ -135,7 +136,9 @@ static bool read_info(const struct paths *p, const char *id, struct vm_info *out
                             .engine = (int)number(json, "engine"),
                             .started = (int64_t)number(json, "started"),
                             .cpus = (unsigned)number(json, "cpus"),
-                            .memory = (uint64_t)number(json, "memory")};
+                            .memory = (uint64_t)number(json, "memory"),
+                            .detached =
+                                cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "detached"))};
     cJSON_Delete(json);
     return true;
 }

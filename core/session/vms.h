@@ -2,6 +2,7 @@
 #ifndef AGENTVM_SESSION_VMS_H
 #define AGENTVM_SESSION_VMS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct vm_info {
     int64_t started; /* seconds since the epoch */
     unsigned cpus;
     uint64_t memory; /* bytes */
+    bool detached;   /* the agent runs on without a client */
 };
 
 struct vm_infos {
