@@ -32,8 +32,9 @@ enum {
     PROTO_MINOR = 0,
     FRAME_HEADER = 12,
     FRAME_PAYLOAD_MAX = 65536,
-    FLOW_WINDOW = 1 << 20,   /* bytes in flight on a lane */
-    OPEN_BODY_MAX = 4 << 20, /* an exec's argv and environment; Linux allows about 2 MiB */
+    FLOW_WINDOW = 1 << 20,    /* bytes in flight on a lane */
+    CONNECT_WINDOW = 1 << 17, /* the same, of an OPEN_CONNECT: there may be a thousand at once */
+    OPEN_BODY_MAX = 4 << 20,  /* an exec's argv and environment; Linux allows about 2 MiB */
     LANES = 3,
 };
 
@@ -57,6 +58,7 @@ enum frame_type {
                       TAG_LATE */
     FRAME_STOP_VM, /* end the VM; the connection closes when that is done */
     FRAME_TTY,     /* the terminal's saved settings; its descriptor came along */
+    FRAME_NOTE,    /* field TAG_TEXT: a line for the user, to the creator */
     FRAME_TYPE_END,
 };
 
@@ -73,6 +75,17 @@ enum open_kind {
     OPEN_SHUTDOWN,    /* TAG_FREEZE: flush shares (and freeze the root) before the end */
     OPEN_SUSPEND,     /* stop every process, be silent until the next HELLO: to be saved */
     OPEN_CLOCK,       /* set the clock to TAG_TIME, as the host's was set */
+    OPEN_PORTS,       /* which TCP ports have a listener: records on lane 1, see enum port_state */
+    OPEN_CONNECT,     /* TAG_PORT: to a TCP port on the guest's loopback; lanes 0 and 1, windows of
+                         CONNECT_WINDOW.  Lane 0 may be used when guestd grants its first CREDIT,
+                         which says that the connection stands */
+};
+
+/* A record of OPEN_PORTS: u16 port, u16 bits, little-endian; of every port where they changed. */
+enum port_state {
+    PORT_RECORD = 4,    /* bytes */
+    PORT_LISTENING = 1, /* reachable on the guest's loopback */
+    PORT_PRIVATE = 2,   /* a system service's own, which nobody is to connect to */
 };
 
 /* Fields of bodies: u16 tag, u16 zero, u32 length, bytes; numbers are little-endian. */
@@ -107,6 +120,7 @@ enum proto_tag {
     TAG_US,      /* u64 microseconds */
     TAG_LATE,    /* u32: 1 if a deadline passed rather than something broke */
     TAG_BOOT_ID, /* UUID, in place of the kernel's, which was saved with the machine */
+    TAG_PORT,    /* u32, 1 to 65535 */
 };
 
 #endif

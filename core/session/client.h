@@ -38,6 +38,8 @@ int client_stop(struct client_link *c, struct err *e);
 /* Ends a VM that another link created, unless that was done meanwhile. */
 int client_stop_attached(struct client_link *c, struct err *e);
 /* Ends the link; a creator's VM ends too, without waiting. NULL is allowed. */
+/* While held, lines that the supervisor has for the user wait: they would garble the terminal. */
+void client_hold_notes(struct client_link *c, bool hold);
 void client_free(struct client_link *c);
 
 #endif

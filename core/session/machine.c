@@ -129,6 +129,9 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
         .agent = s->agent.name,
         .keep_fds = out->locks,
     };
+    profile_port_policy(p, &out->ports);
+    if (!dir)
+        out->order.ports = &out->ports;
     plan_disks(t, purpose, out);
     plan_state(t, purpose, dir, out);
 }

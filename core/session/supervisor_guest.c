@@ -27,17 +27,18 @@ static void personalize(struct supervisor *s)
     conn_send_open(s->guest, STREAM_PERSONALIZE, &body);
 }
 
-static void publish(struct supervisor *s)
+void supervisor_publish(struct supervisor *s)
 {
     struct vm_info info = {.id = s->id,
                            .agent = (char *)s->order->agent,
                            .project = (char *)s->config.share,
                            .supervisor = getpid(),
                            .engine = s->order->driver->pid(s->vm),
-                           .started = time(NULL),
+                           .started = s->published,
                            .cpus = s->config.cpus,
                            .memory = s->config.memory};
 
+    info.ports = (struct port_pair *)ports_list(s->ports, &info.nports);
     vms_publish(s->order->paths, &info, NULL);
 }
 
@@ -46,11 +47,13 @@ static void become_ready(struct supervisor *s)
     s->state = RUNNING;
     loop_untimer(steal_ptr(&s->deadline));
     s->relay = relay_new(s->guest);
+    s->published = time(NULL);
     if (!s->order->template_disk)
-        publish(s);
+        supervisor_publish(s);
     clients_tell_stage(s, "personalize");
     clients_tell_ready(s);
     supervisor_tell_time(s);
+    supervisor_watch_ports(s);
 }
 
 /* The end of one of our own requests. */
@@ -111,6 +114,14 @@ static void on_hello(struct supervisor *s, struct conn *c, const struct frame *f
     personalize(s);
 }
 
+/* A frame of a stream that a client or a forwarded port has. */
+static bool hand_on(struct supervisor *s, const struct frame *f)
+{
+    if (f->stream >= PORTS_FIRST_STREAM)
+        return s->ports && ports_frame(s->ports, f);
+    return !s->relay || relay_from_guest(s->relay, f);
+}
+
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f)
 {
     struct supervisor *s = arg;
@@ -122,7 +133,7 @@ void guest_side_frame(void *arg, struct conn *c, const struct frame *f)
         supervisor_guestd_lost(s); /* a new one: the programs' streams went with the old one */
     } else if (f->stream != 0 && f->stream < RELAY_FIRST_STREAM) {
         on_own_stream(s, f);
-    } else if (s->relay && !relay_from_guest(s->relay, f) && s->state == RUNNING) {
+    } else if (!hand_on(s, f) && s->state == RUNNING) {
         err_set(&why, "the guest broke the channel's protocol (frame type %u)", f->type);
         supervisor_fail(s, &why);
     }
@@ -134,6 +145,7 @@ void guest_side_closed(void *arg, struct conn *c, const char *text)
     struct err why = ERR_INIT;
 
     (void)c;
+    supervisor_close_ports(s);
     relay_free(steal_ptr(&s->relay)); /* before clients that leave want it to tell the guest */
     conn_free(steal_ptr(&s->guest));
     if (!text)

@@ -4,6 +4,7 @@
  *   supervisor_guest.c     the channel to guestd
  *   supervisor_clock.c     the guest's clock, which follows the host's
  *   supervisor_clients.c   those who are attached
+ *   supervisor_ports.c     the guest's ports on this host
  *   supervisor_logs.c      what console and engine said
  */
 #ifndef AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
@@ -12,6 +13,7 @@
 #include <termios.h>
 
 #include "channel/conn.h"
+#include "guest/ports.h"
 #include "session/relay.h"
 #include "session/supervisor.h"
 
@@ -46,6 +48,9 @@ struct supervisor {
     bool clock_set;    /* the host's clock was, and guestd is not told yet */
     bool clock_on_way; /* guestd was told and has not answered */
     bool failed;
+    int64_t published; /* when it was first, seconds since the epoch */
+    struct ports *ports;
+    struct loop_timer *ports_timer; /* until they are watched */
 };
 
 /* Streams of our own. */
@@ -80,6 +85,15 @@ void supervisor_watch_logs(struct supervisor *s);
 /* The callbacks of the connection to guestd. */
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
 void guest_side_closed(void *arg, struct conn *c, const char *why);
+
+/* Writes what `agentvm list` shows. */
+void supervisor_publish(struct supervisor *s);
+
+/* supervisor_ports.c */
+/* Begins, a little later, to forward the guest's ports, if any may be. */
+void supervisor_watch_ports(struct supervisor *s);
+/* Closes them; before the guest's connection goes. */
+void supervisor_close_ports(struct supervisor *s);
 
 /* supervisor_clock.c */
 /* Lets the guest's clock follow the host's, from now on. */

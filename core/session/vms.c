@@ -70,6 +70,19 @@ int vms_reserve(const struct paths *p, char id[9], int *lock, struct err *e)
     return *lock < 0 ? -1 : 0;
 }
 
+static void write_ports(cJSON *json, const struct vm_info *info)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "ports");
+
+    for (size_t i = 0; i < info->nports; i++) {
+        cJSON *pair = cJSON_CreateObject();
+
+        cJSON_AddNumberToObject(pair, "guest", info->ports[i].guest);
+        cJSON_AddNumberToObject(pair, "host", info->ports[i].host);
+        cJSON_AddItemToArray(list, pair);
+    }
+}
+
 int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e)
 {
     auto_free char *path = paths_vm(p, info->id, PATHS_VM_INFO);
@@ -85,6 +98,7 @@ int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e
     cJSON_AddNumberToObject(json, "started", (double)info->started);
     cJSON_AddNumberToObject(json, "cpus", info->cpus);
     cJSON_AddNumberToObject(json, "memory", (double)info->memory);
+    write_ports(json, info);
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     return file_write_at(AT_FDCWD, path, text, strlen(text), 0600, e);
@@ -116,6 +130,20 @@ static char *string(const cJSON *json, const char *name)
     return mem_strdup(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name)));
 }
 
+static void read_ports(const cJSON *json, struct vm_info *out)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "ports"), *pair;
+
+    cJSON_ArrayForEach(pair, list)
+    {
+        if (out->nports == PORTS_MAX)
+            return;
+        out->ports = mem_realloc(out->ports, out->nports + 1, sizeof(*out->ports));
+        out->ports[out->nports++] =
+            (struct port_pair){(uint16_t)number(pair, "guest"), (uint16_t)number(pair, "host")};
+    }
+}
+
 /* Reads a VM's info; false if it is not published (yet). */
 static bool read_info(const struct paths *p, const char *id, struct vm_info *out)
 {
@@ -136,6 +164,7 @@ static bool read_info(const struct paths *p, const char *id, struct vm_info *out
                             .started = (int64_t)number(json, "started"),
                             .cpus = (unsigned)number(json, "cpus"),
                             .memory = (uint64_t)number(json, "memory")};
+    read_ports(json, out);
     cJSON_Delete(json);
     return true;
 }
@@ -145,6 +174,7 @@ static void info_free(struct vm_info *i)
     free(i->id);
     free(i->agent);
     free(i->project);
+    free(i->ports);
 }
 
 /* Whether somebody holds the lock of the VM's folder; that of a disk is a link to it, which a

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "guest/ports.h"
 #include "model/paths.h"
 
 struct vm_info {
@@ -16,7 +17,9 @@ struct vm_info {
     int engine;      /* pid */
     int64_t started; /* seconds since the epoch */
     unsigned cpus;
-    uint64_t memory; /* bytes */
+    uint64_t memory;         /* bytes */
+    struct port_pair *ports; /* forwarded ones, nports of them */
+    size_t nports;
 };
 
 struct vm_infos {
