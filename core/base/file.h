@@ -66,9 +66,10 @@ int file_memfd(const char *name, const void *data, size_t len, struct err *e);
 int file_set_cloexec(int fd, bool on, struct err *e);
 int file_set_nonblock(int fd, bool on, struct err *e);
 
-/* Lets this process open so many files, as far as its hard limit goes.  Returns how many it could
- * before. */
-uint64_t file_raise_limit(uint64_t files);
+/* How many files this process may have open, which is also how many poll(2) takes. */
+uint64_t file_limit(void);
+/* Lets it open so many, as far as its hard limit goes. */
+void file_raise_limit(uint64_t files);
 
 /* How much an ordinary user may still write on the file system of path. */
 int file_free_space(const char *path, uint64_t *bytes, struct err *e);

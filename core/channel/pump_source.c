@@ -21,6 +21,7 @@ struct source {
     bool finishing, done;
     size_t left; /* while finishing: how much is still read */
     uint32_t window, credit;
+    struct conn_waiter waiter;
     pump_done_fn *done_fn;
     void *arg;
 };
@@ -32,6 +33,7 @@ static void source_end(struct source *s, bool send_eof)
     s->done = true;
     loop_unwatch(s->watch);
     s->watch = NULL;
+    conn_unwait(s->conn, &s->waiter);
     if (send_eof)
         conn_send(s->conn, FRAME_EOF, s->lane, s->stream, NULL, 0);
     s->done_fn(s->arg);
@@ -70,6 +72,12 @@ static void source_drain(struct source *s)
             source_end(s, true);
 }
 
+static void watch_input(struct source *s)
+{
+    if (!s->done)
+        loop_watch_events(s->watch, s->credit > 0 && !s->waiter.waiting ? POLLIN : 0);
+}
+
 static void source_ready(void *arg, short events)
 {
     struct source *s = arg;
@@ -77,10 +85,21 @@ static void source_ready(void *arg, short events)
     (void)events;
     if (s->finishing)
         source_drain(s);
+    else if (!conn_has_room(s->conn))
+        conn_wait(s->conn, &s->waiter);
     else if (!source_read(s))
         source_end(s, true);
-    if (!s->done && s->credit == 0)
-        loop_watch_events(s->watch, 0);
+    watch_input(s);
+}
+
+/* There is room, and those who waited longer had theirs. */
+static void source_turn(void *arg)
+{
+    struct source *s = arg;
+
+    if (s->credit > 0 && is_readable(s->fd) && !source_read(s))
+        source_end(s, true);
+    watch_input(s);
 }
 
 struct source *source_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t lane, int fd,
@@ -96,6 +115,7 @@ struct source *source_new(struct loop *l, struct conn *c, uint32_t stream, uint8
                          .left = SIZE_MAX,
                          .window = FLOW_WINDOW,
                          .credit = FLOW_WINDOW,
+                         .waiter = {.fn = source_turn, .arg = s},
                          .done_fn = done,
                          .arg = arg};
     s->watch = loop_watch(l, fd, POLLIN, source_ready, s);
@@ -106,7 +126,7 @@ void source_set_window(struct source *s, uint32_t window, uint32_t granted)
 {
     s->window = window;
     s->credit = granted;
-    loop_watch_events(s->watch, granted ? POLLIN : 0);
+    watch_input(s);
 }
 
 void source_credit(struct source *s, uint32_t bytes)
@@ -114,7 +134,7 @@ void source_credit(struct source *s, uint32_t bytes)
     if (s->done || bytes == 0) /* without credit a read would look like the end */
         return;
     s->credit = bytes > s->window - s->credit ? s->window : s->credit + bytes;
-    loop_watch_events(s->watch, POLLIN);
+    watch_input(s);
     if (s->finishing)
         source_drain(s);
 }
@@ -145,6 +165,7 @@ void source_free(struct source *s)
 {
     if (!s)
         return;
+    conn_unwait(s->conn, &s->waiter);
     loop_unwatch(s->watch);
     free(s);
 }

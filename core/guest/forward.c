@@ -10,6 +10,8 @@
  *
  * The guest ends every stream once, with EXIT or ERROR, and may be hostile: what it sends is
  * checked against the state of its stream, and the slots and windows bound what it makes us keep.
+ * Nor do clients matter that send a lot, byte by byte: nothing more is read from them while much
+ * waits for the guest (CONN_ROOM).
  */
 #include "guest/forward.h"
 
@@ -17,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "channel/pump.h"
@@ -36,26 +39,39 @@ struct forwards {
     struct loop *loop;
     struct conn *guest;
     uint32_t first_stream, serial;
-    size_t n;
+    size_t n, max;
     struct forward *slots[FORWARDS_MAX]; /* a stream's number says which */
     struct loop_timer *reaper;
     void (*has_room)(void *arg);
     void *arg;
 };
 
+static size_t most(uint64_t other_files)
+{
+    uint64_t limit = file_limit(), max = 1;
+
+    if (limit > other_files + FORWARD_FILES)
+        max = (limit - other_files) / FORWARD_FILES;
+    return max < FORWARDS_MAX ? (size_t)max : FORWARDS_MAX;
+}
+
 struct forwards *forwards_new(struct loop *l, struct conn *guest, uint32_t first_stream,
-                              void (*has_room)(void *arg), void *arg)
+                              uint64_t other_files, void (*has_room)(void *arg), void *arg)
 {
     struct forwards *s = mem_zalloc(1, sizeof(*s));
 
-    *s = (struct forwards){
-        .loop = l, .guest = guest, .first_stream = first_stream, .has_room = has_room, .arg = arg};
+    *s = (struct forwards){.loop = l,
+                           .guest = guest,
+                           .first_stream = first_stream,
+                           .max = most(other_files),
+                           .has_room = has_room,
+                           .arg = arg};
     return s;
 }
 
 bool forwards_are_full(const struct forwards *s)
 {
-    return s->n == FORWARDS_MAX;
+    return s->n >= s->max;
 }
 
 static void forward_free(struct forward *f)

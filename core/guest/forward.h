@@ -10,17 +10,16 @@
 #include "proc/loop.h"
 
 enum {
-    FORWARDS_MAX = 1024, /* at once */
-    /* What of them may lie on the way to a guest that does not read. */
-    FORWARDS_QUEUE_MAX = FORWARDS_MAX * CONNECT_WINDOW,
+    FORWARDS_MAX = 1024, /* at once, where the limit of open files allows it */
+    FORWARD_FILES = 2,   /* that one takes of this limit: poll(2) gets it once for each direction */
 };
 
 struct forwards;
 
-/* Streams get numbers from first_stream to the last one.  has_room is called when there is room for
- * a connection again. */
+/* Streams get numbers from first_stream to the last one.  Others need so many files, of those that
+ * the process may open now.  has_room is called when there is room for a connection again. */
 struct forwards *forwards_new(struct loop *l, struct conn *guest, uint32_t first_stream,
-                              void (*has_room)(void *arg), void *arg);
+                              uint64_t other_files, void (*has_room)(void *arg), void *arg);
 /* Aborts all connections. */
 void forwards_free(struct forwards *s);
 bool forwards_are_full(const struct forwards *s);

@@ -21,9 +21,10 @@
 #include "guest/request.h"
 
 enum {
-    APPLY_MS = 100,  /* between two times */
-    RETRY_MS = 1000, /* after accept(2) failed for want of descriptors */
-    NEAR_TRIES = 16, /* numbers that are tried after the one that was wanted */
+    APPLY_MS = 100,   /* between two times */
+    RETRY_MS = 1000,  /* after something failed for want of descriptors */
+    NEAR_TRIES = 16,  /* numbers that are tried after the one that was wanted */
+    LOW_SHIFT = 8000, /* where numbers that only root may use are near: 80 is 8080 */
     NOTES_MAX = 32,
     BACKLOG = 1024,
 };
@@ -125,15 +126,24 @@ static int listen_at(unsigned *port)
     return steal_fd(&fd);
 }
 
-/* The number it had before, the one that is wanted, one near by, any. */
-static int listen_near(struct ports *p, unsigned guest, unsigned wanted, unsigned *host)
+/* The number it had before, the one that is wanted, one near by, any.  *refused is why the wanted
+ * one could not be had, an errno. */
+static int listen_near(struct ports *p, unsigned guest, unsigned wanted, unsigned *host,
+                       int *refused)
 {
     int fd = -1;
 
     *host = p->host_before[guest];
     if (*host)
         fd = listen_at(host);
-    for (unsigned i = 0; fd < 0 && i <= NEAR_TRIES && wanted + i < PORT_COUNT; i++) {
+    if (fd >= 0)
+        return fd;
+    *host = wanted;
+    fd = listen_at(host);
+    *refused = errno;
+    if (fd < 0 && *refused == EACCES)
+        wanted += LOW_SHIFT - 1;
+    for (unsigned i = 1; fd < 0 && i <= NEAR_TRIES && wanted + i < PORT_COUNT; i++) {
         *host = wanted + i;
         fd = listen_at(host);
     }
@@ -143,32 +153,36 @@ static int listen_near(struct ports *p, unsigned guest, unsigned wanted, unsigne
     return listen_at(host);
 }
 
-static void tell_number(struct ports *p, unsigned guest, unsigned wanted, unsigned host)
+static void tell_number(struct ports *p, unsigned guest, unsigned wanted, unsigned host,
+                        int refused)
 {
     auto_free char *text = NULL;
 
     if (host == wanted || p->host_before[guest] == host)
         return;
-    text = mem_printf("port %u of the VM is 127.0.0.1:%u on this host, where %u is taken", guest,
-                      host, wanted);
+    text = mem_printf("port %u of the VM is 127.0.0.1:%u on this host, where %s%u%s", guest, host,
+                      refused == EACCES ? "only root may open " : "", wanted,
+                      refused == EACCES ? "" : " is taken");
     note(p, text);
 }
 
-static void open_port(struct ports *p, unsigned guest, unsigned wanted)
+/* Fails for want of descriptors. */
+static bool open_port(struct ports *p, unsigned guest, unsigned wanted)
 {
     struct listener *l;
     unsigned host;
-    int fd = listen_near(p, guest, wanted, &host);
+    int refused = 0, fd = listen_near(p, guest, wanted, &host, &refused);
 
     if (fd < 0)
-        return; /* no descriptors: with the next change */
-    tell_number(p, guest, wanted, host);
+        return false;
+    tell_number(p, guest, wanted, host, refused);
     p->host_before[guest] = (uint16_t)host;
     l = mem_zalloc(1, sizeof(*l));
     *l = (struct listener){.ports = p, .fd = fd, .pair = {(uint16_t)guest, (uint16_t)host}};
     l->watch = loop_watch(p->loop, fd, p->retry || forwards_are_full(p->forwards) ? 0 : POLLIN,
                           on_client, l);
     p->listeners[p->n++] = l;
+    return true;
 }
 
 static void close_listener(struct listener *l)
@@ -179,6 +193,14 @@ static void close_listener(struct listener *l)
 }
 
 /* ---- from what the guest says to what is there ---------------------------------------------- */
+
+static void apply(void *arg);
+
+static void apply_later(struct ports *p, int ms)
+{
+    if (!p->apply)
+        p->apply = loop_timer(p->loop, ms, apply, p);
+}
 
 static unsigned wanted_host(const struct ports *p, unsigned guest)
 {
@@ -209,6 +231,14 @@ static bool close_ports(struct ports *p)
     return kept < before;
 }
 
+static void tell_of_max(struct ports *p)
+{
+    if (!p->told_of_max)
+        p->ev.note(p->ev.arg,
+                   "the VM listens on more than 256 ports; the others are not forwarded");
+    p->told_of_max = true;
+}
+
 static bool open_ports(struct ports *p)
 {
     size_t before = p->n;
@@ -218,15 +248,14 @@ static bool open_ports(struct ports *p)
 
         if (!wanted || is_open(p, guest))
             continue;
-        if (p->n < PORTS_MAX) {
-            open_port(p, guest, wanted);
-        } else if (!p->told_of_max) {
-            p->told_of_max = true;
-            p->ev.note(p->ev.arg,
-                       "the VM listens on more than 256 ports; the others are not forwarded");
-        }
-        if (p->n == PORTS_MAX && p->told_of_max)
+        if (p->n == PORTS_MAX) {
+            tell_of_max(p);
             break;
+        }
+        if (!open_port(p, guest, wanted)) {
+            apply_later(p, RETRY_MS);
+            break;
+        }
     }
     return p->n > before;
 }
@@ -241,9 +270,11 @@ static int compare_pairs(const void *a, const void *b)
 static void apply(void *arg)
 {
     struct ports *p = arg;
-    bool closed = close_ports(p), opened = open_ports(p);
+    bool closed, opened;
 
     p->apply = NULL;
+    closed = close_ports(p);
+    opened = open_ports(p);
     p->applied = clock_ms();
     if (p->watching && p->uncredited > 0)
         conn_send_u32(p->guest, FRAME_CREDIT, LANE_OUT, PORTS_FIRST_STREAM, p->uncredited);
@@ -265,8 +296,7 @@ static bool take_records(struct ports *p, const struct frame *f)
         p->state[get_u16(f->payload + at)] =
             (uint8_t)(get_u16(f->payload + at + 2) & (PORT_LISTENING | PORT_PRIVATE));
     p->uncredited += f->len;
-    if (!p->apply)
-        p->apply = loop_timer(p->loop, clock_left(p->applied + APPLY_MS), apply, p);
+    apply_later(p, clock_left(p->applied + APPLY_MS));
     return true;
 }
 
@@ -314,7 +344,8 @@ struct ports *ports_new(struct loop *l, struct conn *guest, const struct port_po
     p->policy = policy;
     p->ev = *ev;
     p->watching = true;
-    p->forwards = forwards_new(l, guest, PORTS_FIRST_STREAM + FORWARDS_MAX, on_room, p);
+    p->forwards =
+        forwards_new(l, guest, PORTS_FIRST_STREAM + FORWARDS_MAX, PORTS_OTHER_FILES, on_room, p);
     guest_ports_body(&body);
     conn_send_open(guest, PORTS_FIRST_STREAM, &body);
     return p;

@@ -12,8 +12,9 @@
 #include "proc/loop.h"
 
 enum {
-    PORTS_FIRST_STREAM = 1 << 30, /* streams from here on are ours */
-    PORTS_MAX = 256,              /* listeners at once */
+    PORTS_FIRST_STREAM = 1 << 30,      /* streams from here on are ours */
+    PORTS_MAX = 256,                   /* listeners at once */
+    PORTS_OTHER_FILES = 2 * PORTS_MAX, /* open files that are no forwarded connections */
 };
 
 struct ports;

@@ -186,7 +186,9 @@ void connect_open(struct stream *s, struct field_reader r)
         stream_error(&c->stream, &e);
         return;
     }
-    if (!srv->files_limit)
-        srv->files_limit = file_raise_limit(FILES_MAX);
+    if (!srv->files_limit) {
+        srv->files_limit = file_limit();
+        file_raise_limit(FILES_MAX);
+    }
     go_on(c, begin(c));
 }

@@ -23,7 +23,7 @@ void profile_defaults(struct profile *p)
         .boot_timeout = 120,
         .ports_auto = mem_strdup("on"),
     };
-    strv_push(&p->ports_allow, "1024-65535"); /* who binds lower ones is root, and a service */
+    strv_push(&p->ports_allow, "1-65535");
     if (half < p->memory)
         p->memory = half < 512 * mib ? 512 * mib : half / mib * mib;
 }

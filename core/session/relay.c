@@ -6,6 +6,12 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+enum {
+    /* What may lie here for a guest that grants credit but does not read.  Beyond what honest
+     * guests need: a FLOW_WINDOW for each stream whose input guestd has not taken yet. */
+    GUEST_QUEUE_MAX = 64 << 20,
+};
+
 struct route {
     struct route *next;
     struct conn *client; /* NULL: gone, the stream is waiting for its end */
@@ -26,7 +32,7 @@ struct relay *relay_new(struct conn *guest)
     struct relay *r = mem_zalloc(1, sizeof(*r));
 
     *r = (struct relay){.guest = guest, .next_stream = RELAY_FIRST_STREAM};
-    conn_limit(guest, RELAY_QUEUE_MAX);
+    conn_limit(guest, GUEST_QUEUE_MAX);
     return r;
 }
 

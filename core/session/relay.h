@@ -21,12 +21,7 @@ bool relay_from_guest(struct relay *r, const struct frame *f);
 /* A client is gone: what it ran is killed. */
 void relay_drop_client(struct relay *r, struct conn *client);
 
-enum {
-    /* Streams below this number are the supervisor's own. */
-    RELAY_FIRST_STREAM = 16,
-    /* What may lie here for a guest that grants credit but does not read.  Beyond what honest
-     * guests need: a FLOW_WINDOW for each stream whose input guestd has not taken yet. */
-    RELAY_QUEUE_MAX = 64 << 20,
-};
+/* Streams below this number are the supervisor's own. */
+enum { RELAY_FIRST_STREAM = 16 };
 
 #endif

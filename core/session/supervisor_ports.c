@@ -9,8 +9,7 @@
 
 enum {
     WATCH_MS = 500, /* the start itself goes first; a port may take a second to appear */
-    /* Connections, each twice in poll(2), and listeners. */
-    FILES_MAX = 2 * FORWARDS_MAX + 2 * PORTS_MAX,
+    FILES_MAX = FORWARD_FILES * FORWARDS_MAX + PORTS_OTHER_FILES,
 };
 
 static void on_changed(void *arg)
@@ -39,7 +38,6 @@ static void watch(void *arg)
     if (s->state != RUNNING || !s->guest)
         return;
     file_raise_limit(FILES_MAX);
-    conn_limit(s->guest, RELAY_QUEUE_MAX + FORWARDS_QUEUE_MAX);
     s->ports = ports_new(s->loop, s->guest, s->order->ports, &ev);
 }
 

@@ -1,6 +1,8 @@
 /* The same with a guest that breaks the rules. */
 #include "ports_fixture.h"
 
+#include <sys/resource.h>
+
 static void guest_sends(struct world *w, uint8_t type, uint8_t lane, uint32_t stream,
                         const void *data, size_t len)
 {
@@ -99,51 +101,191 @@ static void test_hostile_frames(void **state)
     assert_true(w->broken);
 }
 
-/* The number of the stream that the guest was told to open last. */
-static uint32_t opened_stream(struct world *w)
+/* What the guest got. */
+struct inbox {
+    struct buf bytes;
+    unsigned opened;
+    uint32_t stream; /* the last that was opened */
+    size_t data;     /* bytes of DATA */
+};
+
+static void guest_reads(struct world *w, struct inbox *in)
 {
-    uint8_t frames[65536];
-    uint32_t stream = 0;
     struct frame f;
+    size_t at = 0;
+    ssize_t n;
 
     run_ready(w->f.loop);
-    for (ssize_t n = recv(w->far, frames, sizeof(frames), MSG_DONTWAIT), at = 0;
-         at < n && frame_parse(frames + at, (size_t)(n - at), &f) == FRAME_OK;
-         at += FRAME_HEADER + (ssize_t)f.len)
-        if (f.type == FRAME_OPEN)
-            stream = f.stream;
-    return stream;
+    buf_reserve(&in->bytes, 1 << 20);
+    n = recv(w->far, in->bytes.data + in->bytes.len, 1 << 20, MSG_DONTWAIT);
+    in->bytes.len += n > 0 ? (size_t)n : 0;
+    for (; frame_parse(in->bytes.data + at, in->bytes.len - at, &f) == FRAME_OK;
+         at += FRAME_HEADER + f.len) {
+        in->opened += f.type == FRAME_OPEN && f.stream != PORTS_FIRST_STREAM;
+        in->stream = f.type == FRAME_OPEN ? f.stream : in->stream;
+        in->data += f.type == FRAME_DATA ? f.len : 0;
+    }
+    buf_consume(&in->bytes, at);
+}
+
+/* A port of the guest that is taken here; returns the number that it got. */
+static unsigned tell_taken(struct world *w, int *taken)
+{
+    unsigned guest = 0, host;
+
+    *taken = listen_somewhere(&guest);
+    watch(w, "1-65535", "");
+    guest_tells(w, guest, PORT_LISTENING);
+    WAIT_FOR(w->f.loop, (host = host_of(w, guest)) != 0);
+    return host;
 }
 
 static void test_hostile_connection(void **state)
 {
     static const uint8_t zeros[CONNECT_WINDOW];
     struct world *w = *state;
-    unsigned guest = 0, host;
-    int taken = listen_somewhere(&guest), client;
-    uint32_t stream;
+    struct inbox in = {.bytes = BUF_INIT};
+    int taken, client = connect_to(tell_taken(w, &taken));
 
-    watch(w, "1-65535", "");
-    guest_tells(w, guest, PORT_LISTENING);
-    WAIT_FOR(w->f.loop, (host = host_of(w, guest)) != 0);
-    client = connect_to(host);
-    stream = opened_stream(w);
-    assert_true(stream > PORTS_FIRST_STREAM);
-    guest_sends(w, FRAME_CREDIT, LANE_IN, stream, "\xff\xff\xff\xff", 4);
-    guest_sends(w, FRAME_DATA, LANE_OUT, stream, "early", 5);
-    guest_sends(w, FRAME_EOF, LANE_OUT, stream, NULL, 0);
+    WAIT_FOR(w->f.loop, (guest_reads(w, &in), in.opened == 1));
+    guest_sends(w, FRAME_CREDIT, LANE_IN, in.stream, "\xff\xff\xff\xff", 4);
+    guest_sends(w, FRAME_DATA, LANE_OUT, in.stream, "early", 5);
+    guest_sends(w, FRAME_EOF, LANE_OUT, in.stream, NULL, 0);
     RECEIVES(w, client, "early");
     RECEIVES(w, client, "");
     assert_false(w->broken);
-    guest_sends(w, FRAME_DATA, LANE_OUT, stream, "late", 4);
+    guest_sends(w, FRAME_DATA, LANE_OUT, in.stream, "late", 4);
     assert_true(w->broken);
     w->broken = false;
-    guest_sends(w, FRAME_EXIT, 0, stream, zeros, 8);
+    guest_sends(w, FRAME_EXIT, 0, in.stream, zeros, 8);
     assert_false(w->broken);
-    guest_sends(w, FRAME_EXIT, 0, stream, zeros, 8);
+    guest_sends(w, FRAME_EXIT, 0, in.stream, zeros, 8);
     assert_true(w->broken);
     close(client);
     close(taken);
+    buf_free(&in.bytes);
+}
+
+/* A client that does not read, and a guest that sends without asking for credit. */
+static void test_client_does_not_read(void **state)
+{
+    static const uint8_t zeros[FRAME_PAYLOAD_MAX];
+    struct world *w = *state;
+    struct inbox in = {.bytes = BUF_INIT};
+    int taken, client = connect_to(tell_taken(w, &taken));
+    size_t sent = 0;
+
+    WAIT_FOR(w->f.loop, (guest_reads(w, &in), in.opened == 1));
+    for (; !w->broken && sent < 256 << 20; sent += sizeof(zeros))
+        guest_sends(w, FRAME_DATA, LANE_OUT, in.stream, zeros, sizeof(zeros));
+    assert_true(w->broken);
+    assert_true(sent > CONNECT_WINDOW);
+    close(client);
+    close(taken);
+    buf_free(&in.bytes);
+}
+
+/* Clients that send without end, and a guest that grants credit and takes nothing. */
+static void test_guest_does_not_read(void **state)
+{
+    enum { CLIENTS = 40, BYTES = 512 << 10 };
+    auto_free char *block = mem_zalloc(BYTES, 1);
+    struct world *w = *state;
+    struct inbox in = {.bytes = BUF_INIT};
+    uint32_t streams[CLIENTS];
+    int taken, clients[CLIENTS];
+    size_t left[CLIENTS], most = 0;
+    unsigned host = tell_taken(w, &taken);
+
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(host);
+        WAIT_FOR(w->f.loop, (guest_reads(w, &in), in.opened == i + 1));
+        streams[i] = in.stream;
+        left[i] = BYTES;
+    }
+    for (int turn = 0; turn < 100; turn++) {
+        for (int i = 0; i < CLIENTS; i++) {
+            ssize_t n = send(clients[i], block, left[i], MSG_DONTWAIT | MSG_NOSIGNAL);
+
+            left[i] -= n > 0 ? (size_t)n : 0;
+            if (turn < 10)
+                guest_sends(w, FRAME_CREDIT, LANE_IN, streams[i], "\xff\xff\xff\xff", 4);
+        }
+        run_ready(w->f.loop);
+        most = conn_queued(w->f.conn) > most ? conn_queued(w->f.conn) : most;
+    }
+    assert_in_range(most, CONN_ROOM, CONN_ROOM + FRAME_HEADER + FRAME_PAYLOAD_MAX);
+    /* Once it reads, all of them go on. */
+    for (int64_t deadline = clock_ms() + TEST_DEADLINE_MS; in.data < CLIENTS * BYTES;) {
+        assert_true(clock_ms() < deadline);
+        guest_reads(w, &in);
+        for (int i = 0; i < CLIENTS; i++) {
+            ssize_t n = send(clients[i], block, left[i], MSG_DONTWAIT | MSG_NOSIGNAL);
+
+            left[i] -= n > 0 ? (size_t)n : 0;
+            guest_sends(w, FRAME_CREDIT, LANE_IN, streams[i], "\0\0\1\0", 4);
+        }
+    }
+    assert_false(w->broken);
+    for (int i = 0; i < CLIENTS; i++)
+        close(clients[i]);
+    close(taken);
+    buf_free(&in.bytes);
+}
+
+/* Where few files may be open, fewer connections are taken at once; the others wait. */
+static void test_few_files(void **state)
+{
+    struct world *w = *state;
+    struct inbox in = {.bytes = BUF_INIT};
+    struct rlimit before, few;
+    int taken, clients[5];
+    unsigned host;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = PORTS_OTHER_FILES + FORWARD_FILES * 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    host = tell_taken(w, &taken);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        clients[i] = connect_to(host);
+    WAIT_FOR(w->f.loop, (guest_reads(w, &in), in.opened == 3));
+    run_ready(w->f.loop);
+    guest_reads(w, &in);
+    assert_int_equal(in.opened, 3);
+    guest_sends(w, FRAME_EXIT, 0, in.stream, "\0\0\0\0\0\0\0\0", 8);
+    WAIT_FOR(w->f.loop, (guest_reads(w, &in), in.opened == 4));
+    assert_false(w->broken);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        close(clients[i]);
+    close(taken);
+    buf_free(&in.bytes);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+/* A number that only root may use is another one here, higher up. */
+static void test_low_port(void **state)
+{
+    struct world *w = *state;
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(79), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto_free char *note = NULL;
+    unsigned host;
+
+    if (geteuid() == 0)
+        assert_int_equal(seteuid(65534), 0);
+    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 || errno != EACCES)
+        skip();
+    watch(w, "1-65535", "");
+    guest_tells(w, 79, PORT_LISTENING);
+    WAIT_FOR(w->f.loop, (host = host_of(w, 79)) != 0);
+    if (getuid() == 0)
+        assert_int_equal(seteuid(0), 0);
+    assert_in_range(host, 8079, 8095);
+    note = mem_printf("port 79 of the VM is 127.0.0.1:%u on this host, where only root may open 79",
+                      host);
+    assert_string_equal(w->notes.v[0], note);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_hostile, tear_down_world)
@@ -155,6 +297,10 @@ int main(void)
         TEST(test_hostile_records),
         TEST(test_hostile_frames),
         TEST(test_hostile_connection),
+        TEST(test_client_does_not_read),
+        TEST(test_guest_does_not_read),
+        TEST(test_few_files),
+        TEST(test_low_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -394,7 +394,7 @@ static void test_describe(void **state)
                               "agent.ini:4)\n"
                               "image.base-packages =   (built-in)\n"
                               "ports.auto = on  (built-in)\n"
-                              "ports.allow = 1024-65535  (built-in)\n"
+                              "ports.allow = 1-65535  (built-in)\n"
                               "ports.deny =   (built-in)\n"
                               "env.A = 1  (user agent.ini:6)\n"
                               "env.B = two\\nlines\\x1b  (command line --env)\n"

@@ -68,8 +68,7 @@ static void test_default(void **state)
 {
     (void)state;
     assert_true(is_active());
-    assert_int_equal(host_of(1023, false), 0);
-    assert_int_equal(host_of(1024, false), 1024);
+    assert_int_equal(host_of(1, false), 1);
     assert_int_equal(host_of(65535, false), 65535);
     assert_int_equal(host_of(3000, true), 0);
 }
@@ -171,7 +170,7 @@ static void test_described(void **state)
     apply_as(PROFILE_USER, "[ports]\ndeny = 5\n8080 = 80\n");
     text = profile_describe(&profile);
     assert_non_null(strstr(text, "ports.auto = on  (built-in)\n"));
-    assert_non_null(strstr(text, "ports.allow = 1024-65535  (built-in)\n"));
+    assert_non_null(strstr(text, "ports.allow = 1-65535  (built-in)\n"));
     assert_non_null(strstr(text, "ports.deny = 5  (user agent.ini:2)\n"));
     assert_non_null(strstr(text, "ports.8080 = 80  (user agent.ini:3)\n"));
 }
