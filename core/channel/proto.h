@@ -52,7 +52,8 @@ enum frame_type {
     FRAME_ERROR,  /* u32 exit code for the user; text */
     FRAME_RESET,  /* the opener gives up: kill, then end the stream */
     /* Between client and supervisor only, on stream 0. */
-    FRAME_STAGE,   /* fields TAG_TEXT, TAG_US: a stage of the start ended */
+    FRAME_STAGE,   /* fields TAG_TEXT, TAG_US: a stage of the start ended; at the VM's end also
+                      TAG_FORWARDED*, TAG_BYTES_IN, TAG_BYTES_OUT */
     FRAME_READY,   /* streams may be opened; fields TAG_TEXT... facts about the VM */
     FRAME_FAILED,  /* the VM failed or ended; fields TAG_TEXT, TAG_ADVICE, TAG_DETAIL, TAG_CODE,
                       TAG_LATE */
@@ -116,11 +117,14 @@ enum proto_tag {
     TAG_TEXT,
     TAG_ADVICE,
     TAG_DETAIL,
-    TAG_CODE,    /* u32 */
-    TAG_US,      /* u64 microseconds */
-    TAG_LATE,    /* u32: 1 if a deadline passed rather than something broke */
-    TAG_BOOT_ID, /* UUID, in place of the kernel's, which was saved with the machine */
-    TAG_PORT,    /* u32, 1 to 65535 */
+    TAG_CODE,      /* u32 */
+    TAG_US,        /* u64 microseconds */
+    TAG_LATE,      /* u32: 1 if a deadline passed rather than something broke */
+    TAG_BOOT_ID,   /* UUID, in place of the kernel's, which was saved with the machine */
+    TAG_PORT,      /* u32, 1 to 65535 */
+    TAG_FORWARDED, /* u32: a port of the guest << 16 | that of the host */
+    TAG_BYTES_IN,  /* u64: carried to the guest on forwarded connections */
+    TAG_BYTES_OUT, /* u64: from it */
 };
 
 #endif

@@ -31,6 +31,8 @@ void source_credit(struct source *s, uint32_t bytes);
 void source_stop(struct source *s);
 /* The program behind fd has ended: read what is there now, but do not wait for more. */
 void source_finish(struct source *s);
+/* How many bytes it sent. */
+uint64_t source_sent(const struct source *s);
 bool source_is_done(const struct source *s);
 void source_free(struct source *s);
 

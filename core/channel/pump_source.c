@@ -21,6 +21,7 @@ struct source {
     bool finishing, done;
     size_t left; /* while finishing: how much is still read */
     uint32_t window, credit;
+    uint64_t sent;
     struct conn_waiter waiter;
     pump_done_fn *done_fn;
     void *arg;
@@ -51,6 +52,7 @@ static bool source_read(struct source *s)
     if (n <= 0) /* the end; EIO from a terminal whose other side closed */
         return false;
     s->credit -= (uint32_t)n;
+    s->sent += (uint64_t)n;
     if (s->finishing)
         s->left -= (size_t)n;
     conn_send(s->conn, FRAME_DATA, s->lane, s->stream, block, (size_t)n);
@@ -154,6 +156,11 @@ void source_finish(struct source *s)
     if (fstat(s->fd, &st) == 0 && S_ISFIFO(st.st_mode) && ioctl(s->fd, FIONREAD, &n) == 0)
         s->left = (size_t)n;
     source_drain(s);
+}
+
+uint64_t source_sent(const struct source *s)
+{
+    return s->sent;
 }
 
 bool source_is_done(const struct source *s)

@@ -10,19 +10,6 @@
 
 enum { PORTS_SHOWN = 4 }; /* in the table */
 
-static void add_ports(cJSON *item, const struct vm_info *v)
-{
-    cJSON *list = cJSON_AddArrayToObject(item, "ports");
-
-    for (size_t i = 0; i < v->nports; i++) {
-        cJSON *pair = cJSON_CreateObject();
-
-        cJSON_AddNumberToObject(pair, "guest", v->ports[i].guest);
-        cJSON_AddNumberToObject(pair, "host", v->ports[i].host);
-        cJSON_AddItemToArray(list, pair);
-    }
-}
-
 /* "3000 8080:80 +2": ports of the host, with those of the VM where they differ. */
 static char *ports_text(const struct vm_info *v)
 {
@@ -66,7 +53,7 @@ static cJSON *as_json(const struct vm_infos *vms)
         cJSON_AddNumberToObject(item, "memory", (double)v->memory);
         cJSON_AddNumberToObject(item, "supervisor", v->supervisor);
         cJSON_AddNumberToObject(item, "engine", v->engine);
-        add_ports(item, v);
+        cJSON_AddItemToObject(item, "ports", ports_to_json(v->ports, v->nports));
         cJSON_AddItemToArray(list, item);
     }
     return list;

@@ -40,6 +40,7 @@ struct forwards {
     struct conn *guest;
     uint32_t first_stream, serial;
     size_t n, max;
+    uint64_t to_guest, from_guest;       /* bytes; to_guest of those that are gone */
     struct forward *slots[FORWARDS_MAX]; /* a stream's number says which */
     struct loop_timer *reaper;
     void (*has_room)(void *arg);
@@ -88,7 +89,17 @@ static void remove_forward(struct forward *f)
 
     s->slots[(f->stream - s->first_stream) % FORWARDS_MAX] = NULL;
     s->n--;
+    s->to_guest += source_sent(f->to_guest);
     forward_free(f);
+}
+
+void forwards_count(const struct forwards *s, uint64_t *to_guest, uint64_t *from_guest)
+{
+    *to_guest = s->to_guest;
+    *from_guest = s->from_guest;
+    for (size_t i = 0; i < FORWARDS_MAX; i++)
+        if (s->slots[i])
+            *to_guest += source_sent(s->slots[i]->to_guest);
 }
 
 /* The client sees that this was not an ordinary end. */
@@ -207,6 +218,8 @@ static bool take_output(struct forward *f, const struct frame *frame)
 {
     if (frame->lane != LANE_OUT || f->eof)
         return false;
+    if (frame->type == FRAME_DATA)
+        f->set->from_guest += frame->len;
     if (frame->type == FRAME_DATA)
         return frame->len > 0 && sink_data(f->from_guest, frame->payload, frame->len);
     f->eof = true;

@@ -26,6 +26,8 @@ bool forwards_are_full(const struct forwards *s);
 /* Carries an accepted connection (owned, non-blocking) to a port of the guest; there must be room.
  */
 void forwards_add(struct forwards *s, int fd, unsigned port);
+/* How many bytes were carried to the guest and from it so far. */
+void forwards_count(const struct forwards *s, uint64_t *to_guest, uint64_t *from_guest);
 /* A frame of one of the streams.  Returns false if the guest broke the protocol. */
 bool forwards_frame(struct forwards *s, const struct frame *f);
 

@@ -333,6 +333,15 @@ const struct port_pair *ports_list(const struct ports *p, size_t *n)
     return p ? p->list : NULL;
 }
 
+void ports_account(const struct ports *p, struct port_account *out)
+{
+    *out = (struct port_account){.n = 0};
+    for (unsigned guest = 1; guest < PORT_COUNT && out->n < PORTS_MAX; guest++)
+        if (p->host_before[guest])
+            out->pairs[out->n++] = (struct port_pair){(uint16_t)guest, p->host_before[guest]};
+    forwards_count(p->forwards, &out->to_guest, &out->from_guest);
+}
+
 struct ports *ports_new(struct loop *l, struct conn *guest, const struct port_policy *policy,
                         const struct ports_events *ev)
 {

@@ -31,6 +31,14 @@ struct port_pair {
     uint16_t guest, host;
 };
 
+/* What there was of it, for the record of a run. */
+struct port_account {
+    struct port_pair pairs[PORTS_MAX]; /* the first of those that were forwarded, by rising port of
+                                          the guest; each with its last number here */
+    size_t n;
+    uint64_t to_guest, from_guest; /* bytes */
+};
+
 /* Begins to watch the guest behind the connection.  The policy is borrowed. */
 struct ports *ports_new(struct loop *l, struct conn *guest, const struct port_policy *policy,
                         const struct ports_events *ev);
@@ -40,5 +48,6 @@ void ports_free(struct ports *p);
 bool ports_frame(struct ports *p, const struct frame *f);
 /* What is forwarded now, by rising port of the guest: borrowed, up to the next event. */
 const struct port_pair *ports_list(const struct ports *p, size_t *n);
+void ports_account(const struct ports *p, struct port_account *out);
 
 #endif

@@ -24,8 +24,9 @@
 #define CONTAINERD "/sys/fs/cgroup/system.slice/containerd.service"
 
 enum {
-    SCAN_MS = 250,   /* measured in an emulated guest: a scan takes 1 to 2 ms */
-    SCAN_SHARE = 10, /* of the time, whatever the guest's programs do: one part for scans */
+    SCAN_MS = 250,      /* measured in an emulated guest: a scan takes 1 to 2 ms */
+    SCAN_SHARE = 10,    /* of the time, whatever the guest's programs do: one part for scans */
+    SCAN_LATE_MS = 750, /* but a port is to appear within a second */
     PORTS = 65536,
     ANSWER_MAX = 65536,
 };
@@ -180,8 +181,8 @@ static void on_turn(void *arg)
     }
     tell(p);
     pause = (clock_ms() - start) * SCAN_SHARE;
-    p->timer =
-        loop_timer(p->stream.server->loop, pause > SCAN_MS ? (int)pause : SCAN_MS, on_turn, p);
+    pause = pause < SCAN_MS ? SCAN_MS : pause > SCAN_LATE_MS ? SCAN_LATE_MS : pause;
+    p->timer = loop_timer(p->stream.server->loop, (int)pause, on_turn, p);
 }
 
 static void ports_frame(struct stream *s, const struct frame *f)

@@ -27,6 +27,7 @@ struct client_link {
     struct err failure;
     bool hold_notes;
     struct strv notes; /* those that wait */
+    struct port_account account;
     struct loop_timer *stop_timer;
     int64_t last_us; /* the supervisor's clock at the end of the last stage */
 };
@@ -56,6 +57,18 @@ static const char *static_name(const char *name)
     return "other";
 }
 
+static void on_account_field(struct port_account *a, const struct field *f)
+{
+    uint32_t pair = f->tag == TAG_FORWARDED ? field_u32(f, 0) : 0;
+
+    if (f->tag == TAG_BYTES_IN)
+        a->to_guest = field_u64(f, 0);
+    else if (f->tag == TAG_BYTES_OUT)
+        a->from_guest = field_u64(f, 0);
+    else if (pair && a->n < PORTS_MAX)
+        a->pairs[a->n++] = (struct port_pair){(uint16_t)(pair >> 16), (uint16_t)pair};
+}
+
 /* The supervisor tells when a stage ended; what lies between two of them is a stage's time. */
 static void on_stage(struct client_link *c, const struct frame *f)
 {
@@ -69,6 +82,8 @@ static void on_stage(struct client_link *c, const struct frame *f)
             name = field_str(&field);
         else if (field.tag == TAG_US)
             us = (int64_t)field_u64(&field, 0);
+        else
+            on_account_field(&c->account, &field);
     }
     if (name && strcmp(name, "stop") == 0)
         c->stopped = true;
@@ -247,6 +262,11 @@ bool client_is_creator(const struct client_link *c)
 bool client_is_overdue(const struct client_link *c)
 {
     return c->overdue;
+}
+
+const struct port_account *client_ports(const struct client_link *c)
+{
+    return &c->account;
 }
 
 struct guest *client_guest(struct client_link *c)

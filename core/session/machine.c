@@ -210,6 +210,7 @@ int session_stop_vm(struct session *s, struct err *e)
         return 0;
     if (client_is_creator(s->link))
         rc = client_stop(s->link, e);
+    s->record.ports = *client_ports(s->link);
     client_free(steal_ptr(&s->link));
     return rc;
 }

@@ -330,7 +330,7 @@ static void release(struct supervisor *s)
     if (!s->failed) {
         unlink(s->console);
         unlink(s->stderr_log);
-        clients_tell_stage(s, "stop");
+        clients_tell_end(s);
     }
     clients_goodbye(s);
 }

@@ -51,6 +51,7 @@ struct supervisor {
     int64_t published; /* when it was first, seconds since the epoch */
     struct ports *ports;
     struct loop_timer *ports_timer; /* until they are watched */
+    struct port_account account;    /* when they were closed */
 };
 
 /* Streams of our own. */
@@ -107,6 +108,8 @@ void supervisor_tell_time(struct supervisor *s);
 void clients_add(struct supervisor *s, int fd, bool creator);
 void clients_listen(struct supervisor *s);
 void clients_tell_stage(struct supervisor *s, const char *name);
+/* The last stage: the VM ended in order, and this is what there was of ports. */
+void clients_tell_end(struct supervisor *s);
 /* but: a client that is not told, or NULL. */
 void clients_tell_failure(struct supervisor *s, const struct err *why, const struct client *but);
 void clients_tell_ready(struct supervisor *s);

@@ -50,5 +50,7 @@ void supervisor_watch_ports(struct supervisor *s)
 void supervisor_close_ports(struct supervisor *s)
 {
     loop_untimer(steal_ptr(&s->ports_timer));
+    if (s->ports)
+        ports_account(s->ports, &s->account);
     ports_free(steal_ptr(&s->ports));
 }

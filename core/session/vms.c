@@ -70,17 +70,18 @@ int vms_reserve(const struct paths *p, char id[9], int *lock, struct err *e)
     return *lock < 0 ? -1 : 0;
 }
 
-static void write_ports(cJSON *json, const struct vm_info *info)
+cJSON *ports_to_json(const struct port_pair *pairs, size_t n)
 {
-    cJSON *list = cJSON_AddArrayToObject(json, "ports");
+    cJSON *list = cJSON_CreateArray();
 
-    for (size_t i = 0; i < info->nports; i++) {
+    for (size_t i = 0; i < n; i++) {
         cJSON *pair = cJSON_CreateObject();
 
-        cJSON_AddNumberToObject(pair, "guest", info->ports[i].guest);
-        cJSON_AddNumberToObject(pair, "host", info->ports[i].host);
+        cJSON_AddNumberToObject(pair, "guest", pairs[i].guest);
+        cJSON_AddNumberToObject(pair, "host", pairs[i].host);
         cJSON_AddItemToArray(list, pair);
     }
+    return list;
 }
 
 int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e)
@@ -98,7 +99,7 @@ int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e
     cJSON_AddNumberToObject(json, "started", (double)info->started);
     cJSON_AddNumberToObject(json, "cpus", info->cpus);
     cJSON_AddNumberToObject(json, "memory", (double)info->memory);
-    write_ports(json, info);
+    cJSON_AddItemToObject(json, "ports", ports_to_json(info->ports, info->nports));
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     return file_write_at(AT_FDCWD, path, text, strlen(text), 0600, e);

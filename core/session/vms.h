@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cjson/cJSON.h>
+
 #include "base/err.h"
 #include "guest/ports.h"
 #include "model/paths.h"
@@ -38,6 +40,8 @@ void vms_remove(const struct paths *p, const char *id);
 /* Those that are alive and published; project NULL: all. */
 int vms_list(const struct paths *p, const char *project, struct vm_infos *out, struct err *e);
 void vm_infos_free(struct vm_infos *v);
+/* [{"guest", "host"}, ...], as all our JSON has forwarded ports. */
+cJSON *ports_to_json(const struct port_pair *pairs, size_t n);
 /* Removes what dead VMs left behind. */
 void vms_sweep(const struct paths *p);
 /* Whether s has the form of an id: 8 hex digits. */

@@ -70,6 +70,7 @@ static void test_half_close(void **state)
     struct world *w = *state;
     unsigned guest, host;
     int listener = open_port(w, &guest, &host), client, server;
+    struct port_account account;
 
     client = connect_to(host);
     server = accept_in(w, listener);
@@ -89,11 +90,20 @@ static void test_half_close(void **state)
     RECEIVES(w, client, "");
     send_text(client, "late");
     RECEIVES(w, server, "late");
+    ports_account(w->ports, &account);
+    assert_int_equal(account.to_guest, strlen("question") + strlen("late"));
     close(client);
     RECEIVES(w, server, "");
     close(server);
     close(listener);
     assert_false(w->broken);
+    WAIT_FOR(w->f.loop, host_of(w, guest) == 0);
+    ports_account(w->ports, &account);
+    assert_int_equal(account.n, 1);
+    assert_int_equal(account.pairs[0].guest, guest);
+    assert_int_equal(account.pairs[0].host, host);
+    assert_int_equal(account.to_guest, strlen("question") + strlen("late"));
+    assert_int_equal(account.from_guest, strlen("answer"));
 }
 
 /* Nobody listens any more behind a number that is still known here. */
