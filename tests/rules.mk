@@ -46,7 +46,7 @@ $(BUILD)/tests/test_abi: | $(ABI_SO)
 $(BUILD)/tests/test_trial: | $(PLUGIN_SO) $(SDK_SO) $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_check: | $(PLUGIN_SO) $(SDK_SO) $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_plugin $(BUILD)/tests/test_hook: | $(TEST_PLUGIN_SO)
-$(BUILD)/tests/test_guestd $(BUILD)/tests/test_guestd_wire: | $(BUILD)/agentvm-guestd
+$(BUILD)/tests/test_guestd $(BUILD)/tests/test_guestd_wire $(BUILD)/tests/test_ports $(BUILD)/tests/test_ports_wire: | $(BUILD)/agentvm-guestd
 $(BUILD)/tests/test_claude: | $(BUILD)/plugins/claude.so $(BUILD)/sdk/hello.so $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_codex: | $(BUILD)/plugins/codex.so $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_chrome_mcp: | $(BUILD)/plugins/chrome-mcp.so

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -304,6 +305,23 @@ int file_set_cloexec(int fd, bool on, struct err *e)
 int file_set_nonblock(int fd, bool on, struct err *e)
 {
     return change_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on, e);
+}
+
+uint64_t file_limit(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 0 : limit.rlim_cur;
+}
+
+void file_raise_limit(uint64_t files)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= files)
+        return;
+    limit.rlim_cur = files < limit.rlim_max ? files : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int file_free_space(const char *path, uint64_t *bytes, struct err *e)

@@ -66,6 +66,11 @@ int file_memfd(const char *name, const void *data, size_t len, struct err *e);
 int file_set_cloexec(int fd, bool on, struct err *e);
 int file_set_nonblock(int fd, bool on, struct err *e);
 
+/* How many files this process may have open, which is also how many poll(2) takes. */
+uint64_t file_limit(void);
+/* Lets it open so many, as far as its hard limit goes. */
+void file_raise_limit(uint64_t files);
+
 /* How much an ordinary user may still write on the file system of path. */
 int file_free_space(const char *path, uint64_t *bytes, struct err *e);
 /* Fails if an ordinary user may write less than bytes more on the file system of path; what begins

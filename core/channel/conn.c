@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "channel/fields.h"
 #include "proc/sock.h"
 
 enum { READ_CHUNK = 256 * 1024, PORT_CHUNK = FRAME_PAYLOAD_MAX };
@@ -28,6 +27,8 @@ struct conn {
     size_t out_start; /* bytes of out already written */
     size_t limit;     /* of what may be queued; 0: none */
     struct loop_timer *overrun;
+    struct conn_waiter *waiters; /* the first has the next turn */
+    struct loop_timer *turns;
 };
 
 static void on_ready(void *arg, short events);
@@ -66,10 +67,11 @@ static void destroy(struct conn *c)
 
 static void stop_watching(struct conn *c)
 {
-    loop_unwatch(c->watch);
-    loop_untimer(c->overrun);
-    c->watch = NULL;
-    c->overrun = NULL;
+    loop_unwatch(steal_ptr(&c->watch));
+    loop_untimer(steal_ptr(&c->overrun));
+    loop_untimer(steal_ptr(&c->turns));
+    while (c->waiters)
+        conn_unwait(c, c->waiters);
 }
 
 void conn_free(struct conn *c)
@@ -131,6 +133,62 @@ void conn_limit(struct conn *c, size_t max)
     c->limit = max;
 }
 
+/* ---- room ----------------------------------------------------------------------------------- */
+
+bool conn_has_room(const struct conn *c)
+{
+    return !c->waiters && conn_queued(c) < CONN_ROOM;
+}
+
+void conn_wait(struct conn *c, struct conn_waiter *w)
+{
+    struct conn_waiter **end = &c->waiters;
+
+    if (w->waiting || c->closed)
+        return;
+    while (*end)
+        end = &(*end)->next;
+    w->next = NULL;
+    w->waiting = true;
+    *end = w;
+}
+
+void conn_unwait(struct conn *c, struct conn_waiter *w)
+{
+    struct conn_waiter **link = &c->waiters;
+
+    if (!w->waiting)
+        return;
+    while (*link != w)
+        link = &(*link)->next;
+    *link = w->next;
+    w->waiting = false;
+}
+
+static void give_turns(void *arg)
+{
+    struct conn *c = arg;
+
+    c->turns = NULL;
+    c->depth++;
+    while (c->waiters && conn_queued(c) < CONN_ROOM) {
+        struct conn_waiter *w = c->waiters;
+
+        conn_unwait(c, w);
+        w->fn(w->arg);
+    }
+    release(c);
+}
+
+/* Those who wait may find nothing to send: they are asked until one fills the room. */
+static void check_room(struct conn *c)
+{
+    if (c->waiters && !c->turns && conn_queued(c) < CONN_ROOM / 2)
+        c->turns = loop_timer(c->loop, 0, give_turns, c);
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
 static bool is_transient(int errnum)
 {
     return errnum == EAGAIN || errnum == EINTR;
@@ -154,6 +212,7 @@ static int write_queued(struct conn *c)
         buf_consume(&c->out, c->out_start);
         c->out_start = 0;
     }
+    check_room(c);
     return 0;
 }
 
@@ -209,37 +268,6 @@ void conn_send_open(struct conn *c, uint32_t stream, const struct buf *body)
     for (; body->len - sent > FRAME_PAYLOAD_MAX; sent += FRAME_PAYLOAD_MAX)
         conn_send(c, FRAME_OPEN_PART, 0, stream, body->data + sent, FRAME_PAYLOAD_MAX);
     conn_send(c, FRAME_OPEN, 0, stream, body->data + sent, body->len - sent);
-}
-
-void conn_send_hello(struct conn *c)
-{
-    auto_buf struct buf body = BUF_INIT;
-
-    field_put_u32(&body, TAG_MAJOR, PROTO_MAJOR);
-    field_put_u32(&body, TAG_MINOR, PROTO_MINOR);
-    field_put_str(&body, TAG_BUILD, AGENTVM_VERSION);
-    conn_send(c, FRAME_HELLO, 0, 0, body.data, body.len);
-}
-
-int conn_check_hello(const struct frame *f, const char *who, char **why)
-{
-    struct field_reader r = field_reader(f->payload, f->len);
-    struct field field;
-    uint32_t major = 0;
-
-    if (f->type != FRAME_HELLO || f->stream != 0) {
-        *why = mem_printf("%s did not say hello (frame type %u)", who, f->type);
-        return -1;
-    }
-    while (field_next(&r, &field))
-        if (field.tag == TAG_MAJOR)
-            major = field_u32(&field, 0);
-    if (major != PROTO_MAJOR) {
-        *why = mem_printf("%s speaks protocol version %u, this agentvm speaks %d", who, major,
-                          PROTO_MAJOR);
-        return -1;
-    }
-    return 0;
 }
 
 /* Hands on all complete frames in the buffer; the handler may free the connection meanwhile. */

@@ -1,7 +1,8 @@
 /* A connection that carries frames over a descriptor, on the event loop.
  *
- * Reading is bounded by one frame, writing by the flow control of the streams above it; the owner
- * may ask how much is queued.  The process must ignore SIGPIPE.
+ * Reading is bounded by one frame, writing by the flow control of the streams above it and, for
+ * those who can wait, by CONN_ROOM; the owner may ask how much is queued.  The process must ignore
+ * SIGPIPE.
  */
 #ifndef AGENTVM_CHANNEL_CONN_H
 #define AGENTVM_CHANNEL_CONN_H
@@ -15,6 +16,16 @@
 #include "proc/loop.h"
 
 struct conn;
+
+enum { CONN_ROOM = 8 << 20 }; /* bytes queued, from which on who can wait does */
+
+/* Somebody who waits for room; embedded in its owner. */
+struct conn_waiter {
+    struct conn_waiter *next;
+    bool waiting;
+    void (*fn)(void *arg); /* called from the loop when it has its turn */
+    void *arg;
+};
 
 struct conn_events {
     /* One frame; its payload is valid during the call.  The handler may close the connection. */
@@ -50,6 +61,12 @@ size_t conn_queued(const struct conn *c);
 /* Ends the connection, from the loop, when more than max bytes are queued: for a peer that grants
  * credit but does not read. */
 void conn_limit(struct conn *c, size_t max);
+/* For those who read what they send: many of them together are to queue no more than CONN_ROOM and
+ * a frame, whatever credit each has.  Whether one may go on now; or it waits, once, behind those
+ * who wait already.  A waiter whose connection was freed waits no more. */
+bool conn_has_room(const struct conn *c);
+void conn_wait(struct conn *c, struct conn_waiter *w);
+void conn_unwait(struct conn *c, struct conn_waiter *w);
 /* Writes out what is queued, waiting at most timeout_ms. */
 void conn_flush(struct conn *c, int timeout_ms);
 /* Pauses or resumes reading. */

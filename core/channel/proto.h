@@ -32,8 +32,9 @@ enum {
     PROTO_MINOR = 0,
     FRAME_HEADER = 12,
     FRAME_PAYLOAD_MAX = 65536,
-    FLOW_WINDOW = 1 << 20,   /* bytes in flight on a lane */
-    OPEN_BODY_MAX = 4 << 20, /* an exec's argv and environment; Linux allows about 2 MiB */
+    FLOW_WINDOW = 1 << 20,    /* bytes in flight on a lane */
+    CONNECT_WINDOW = 1 << 17, /* the same, of an OPEN_CONNECT: there may be a thousand at once */
+    OPEN_BODY_MAX = 4 << 20,  /* an exec's argv and environment; Linux allows about 2 MiB */
     LANES = 3,
 };
 
@@ -51,7 +52,8 @@ enum frame_type {
     FRAME_ERROR,  /* u32 exit code for the user; text */
     FRAME_RESET,  /* the opener gives up: kill, then end the stream */
     /* Between client and supervisor only, on stream 0. */
-    FRAME_STAGE,    /* fields TAG_TEXT, TAG_US: a stage of the start ended */
+    FRAME_STAGE,    /* fields TAG_TEXT, TAG_US: a stage of the start ended; at the VM's end also
+                       TAG_FORWARDED*, TAG_BYTES_IN, TAG_BYTES_OUT */
     FRAME_READY,    /* streams may be opened; fields TAG_TEXT... facts about the VM */
     FRAME_FAILED,   /* the VM failed or ended; fields TAG_TEXT, TAG_ADVICE, TAG_DETAIL, TAG_CODE,
                        TAG_LATE */
@@ -60,6 +62,7 @@ enum frame_type {
     FRAME_DETACH,   /* on a stream that the creator opens next: the exec is the agent, which the
                        supervisor keeps, and the VM with it; fields TAG_TTY, TAG_DETAIL the record */
     FRAME_DETACHED, /* it does so from now on; or: who was attached is not any more */
+    FRAME_NOTE,     /* field TAG_TEXT: a line for the user, to the creator */
     /* From guestd. */
     FRAME_STARTED, /* the program of an exec that asked for it runs (TAG_NOTIFY) */
     FRAME_TYPE_END,
@@ -83,7 +86,18 @@ enum open_kind {
     OPEN_SHUTDOWN,    /* TAG_FREEZE: flush shares (and freeze the root) before the end */
     OPEN_SUSPEND,     /* stop every process, be silent until the next HELLO: to be saved */
     OPEN_CLOCK,       /* set the clock to TAG_TIME, as the host's was set */
-    OPEN_ATTACH, /* answered by the supervisor: to the agent that it keeps. TAG_TTY, TAG_STEAL */
+    OPEN_ATTACH,  /* answered by the supervisor: to the agent that it keeps. TAG_TTY, TAG_STEAL */
+    OPEN_PORTS,   /* which TCP ports have a listener: records on lane 1, see enum port_state */
+    OPEN_CONNECT, /* TAG_PORT: to a TCP port on the guest's loopback; lanes 0 and 1, windows of
+                     CONNECT_WINDOW.  Lane 0 may be used when guestd grants its first CREDIT,
+                     which says that the connection stands */
+};
+
+/* A record of OPEN_PORTS: u16 port, u16 bits, little-endian; of every port where they changed. */
+enum port_state {
+    PORT_RECORD = 4,    /* bytes */
+    PORT_LISTENING = 1, /* reachable on the guest's loopback */
+    PORT_PRIVATE = 2,   /* a system service's own, which nobody is to connect to */
 };
 
 /* Fields of bodies: u16 tag, u16 zero, u32 length, bytes; numbers are little-endian. */
@@ -114,12 +128,16 @@ enum proto_tag {
     TAG_TEXT,
     TAG_ADVICE,
     TAG_DETAIL,
-    TAG_CODE,    /* u32 */
-    TAG_US,      /* u64 microseconds */
-    TAG_LATE,    /* u32: 1 if a deadline passed rather than something broke */
-    TAG_BOOT_ID, /* UUID, in place of the kernel's, which was saved with the machine */
-    TAG_NOTIFY,  /* u32: 1 asks an exec for STARTED */
-    TAG_STEAL,   /* u32: 1 takes the agent from who is attached */
+    TAG_CODE,      /* u32 */
+    TAG_US,        /* u64 microseconds */
+    TAG_LATE,      /* u32: 1 if a deadline passed rather than something broke */
+    TAG_BOOT_ID,   /* UUID, in place of the kernel's, which was saved with the machine */
+    TAG_PORT,      /* u32, 1 to 65535 */
+    TAG_FORWARDED, /* u32: a port of the guest << 16 | that of the host */
+    TAG_BYTES_IN,  /* u64: carried to the guest on forwarded connections */
+    TAG_BYTES_OUT, /* u64: from it */
+    TAG_NOTIFY,    /* u32: 1 asks an exec for STARTED */
+    TAG_STEAL,     /* u32: 1 takes the agent from who is attached */
 };
 
 #endif

@@ -22,12 +22,17 @@ struct sink;
  * read when poll says so. */
 struct source *source_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t lane, int fd,
                           pump_done_fn *done, void *arg);
+/* For a stream with a window of its own, right after the pump was made.  granted: how much of it
+ * may be sent before the peer's first CREDIT. */
+void source_set_window(struct source *s, uint32_t window, uint32_t granted);
 /* The peer's CREDIT. */
 void source_credit(struct source *s, uint32_t bytes);
 /* The peer's STOP: no more reading; counts as done. */
 void source_stop(struct source *s);
 /* The program behind fd has ended: read what is there now, but do not wait for more. */
 void source_finish(struct source *s);
+/* How many bytes it sent. */
+uint64_t source_sent(const struct source *s);
 bool source_is_done(const struct source *s);
 void source_free(struct source *s);
 
@@ -36,6 +41,8 @@ void source_free(struct source *s);
  * was reached and all is written, or when the reader is gone. */
 struct sink *sink_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t lane, int fd,
                       pump_done_fn *done, void *arg);
+/* As source_set_window. */
+void sink_set_window(struct sink *s, uint32_t window);
 /* The peer's DATA; false if it exceeds the window: a protocol error. */
 bool sink_data(struct sink *s, const void *data, size_t len);
 /* Bytes of the peer's that are never written: they are credited like those that are. */

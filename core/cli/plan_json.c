@@ -1,5 +1,6 @@
 /* `agentvm plan --json`: the plans as they are, and what follows from them. */
 #include <cjson/cJSON.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/plan_view.h"
@@ -33,6 +34,25 @@ static void add_mounts(cJSON *root, const char *project)
     cJSON_AddItemToObject(o, "guest", json_text(project));
     cJSON_AddBoolToObject(o, "writable", true);
     cJSON_AddItemToArray(list, o);
+}
+
+static void add_ports(cJSON *root, const struct profile *p)
+{
+    cJSON *o = cJSON_AddObjectToObject(root, "ports"), *fixed;
+
+    cJSON_AddBoolToObject(o, "auto", strcmp(p->ports_auto, "on") == 0);
+    cJSON_AddItemToObject(o, "allow", json_texts(&p->ports_allow));
+    cJSON_AddItemToObject(o, "deny", json_texts(&p->ports_deny));
+    fixed = cJSON_AddArrayToObject(o, "fixed");
+    for (size_t i = 0; i < p->ports_fixed.n; i++) {
+        const char *pair = p->ports_fixed.v[i];
+        auto_free char *host = mem_dup(pair, strcspn(pair, "="));
+        cJSON *item = cJSON_CreateObject();
+
+        cJSON_AddNumberToObject(item, "guest", port_number(strchr(pair, '=') + 1));
+        cJSON_AddNumberToObject(item, "host", port_number(host));
+        cJSON_AddItemToArray(fixed, item);
+    }
 }
 
 /* Names of the session's variables, each once; secret ones are credentials. */
@@ -140,6 +160,7 @@ char *plan_view_json(const struct plan_view *v)
     add_layer(layers, "warm", v->warm, v->has_warm);
     cJSON_AddItemToObject(root, "packages", json_texts(&v->packages));
     add_mounts(root, v->session->project);
+    add_ports(root, &v->session->profile);
     add_environment(root, v);
     add_credentials(root, &v->auth);
     cJSON_AddItemToObject(root, "accounts", plan_view_accounts(&v->auth));

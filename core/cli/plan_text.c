@@ -141,9 +141,30 @@ static void add_image(struct buf *out, const struct plan_view *v)
     add_steps(out, &v->provision, 1u << PLAN_FILE | 1u << PLAN_RUN | 1u << PLAN_WARM);
 }
 
+static void add_ports(struct buf *out, const struct profile *p)
+{
+    auto_free char *allow = words_join(&p->ports_allow), *deny = words_join(&p->ports_deny);
+    bool automatic = strcmp(p->ports_auto, "on") == 0 && *allow;
+
+    for (size_t i = 0; i < p->ports_fixed.n; i++) {
+        const char *pair = p->ports_fixed.v[i];
+        int len = (int)strcspn(pair, "=");
+
+        buf_printf(out, "  %s as %.*s\n", pair + len + 1, len, pair);
+    }
+    if (automatic)
+        buf_printf(out, "  those of %s that open, under their own number\n", allow);
+    if (*deny)
+        buf_printf(out, "  never %s\n", deny);
+    if (!automatic && p->ports_fixed.n == 0)
+        buf_puts(out, "  none\n");
+}
+
 static void add_session(struct buf *out, const struct plan_view *v, const char *project)
 {
     buf_printf(out, "\nmounts:\n  %s  writable, at the same path in the VM\n", project);
+    buf_puts(out, "\nports of the VM on the host's 127.0.0.1:\n");
+    add_ports(out, &v->session->profile);
     buf_puts(out, "\ncredentials:\n");
     if (v->auth_error.msg)
         buf_printf(out, "  none: %s\n", v->auth_error.msg);

@@ -161,3 +161,14 @@ void guest_suspend_body(struct buf *body)
 {
     field_put_u32(body, TAG_KIND, OPEN_SUSPEND);
 }
+
+void guest_ports_body(struct buf *body)
+{
+    field_put_u32(body, TAG_KIND, OPEN_PORTS);
+}
+
+void guest_connect_body(struct buf *body, unsigned port)
+{
+    field_put_u32(body, TAG_KIND, OPEN_CONNECT);
+    field_put_u32(body, TAG_PORT, port);
+}

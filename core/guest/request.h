@@ -53,5 +53,8 @@ void guest_clock_body(struct buf *body);
 void guest_shutdown_body(struct buf *body, bool freeze);
 /* Quiet the guest, so that it can be saved; personalize wakes it up. */
 void guest_suspend_body(struct buf *body);
+/* Tell which TCP ports have a listener; see guest/ports.h. */
+void guest_ports_body(struct buf *body);
+void guest_connect_body(struct buf *body, unsigned port);
 
 #endif

@@ -191,6 +191,7 @@ static int start(struct exec *x, const struct request *q, struct err *e)
                                    .path = strv_getenv(&env, "PATH"),
                                    .env = env.v,
                                    .cwd = q->cwd ? q->cwd : u.home,
+                                   .files_limit = x->stream.server->files_limit,
                                    .new_session = true,
                                    .ctty = q->tty,
                                    .led = q->tty,

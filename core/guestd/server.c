@@ -78,6 +78,8 @@ static void open_stream(struct stream *s)
         [OPEN_SHUTDOWN] = shutdown_open,
         [OPEN_SUSPEND] = suspend_open,
         [OPEN_CLOCK] = clock_open,
+        [OPEN_PORTS] = ports_open,
+        [OPEN_CONNECT] = connect_open,
     };
     auto_buf struct buf body = s->body;
     struct field_reader r = field_reader(body.data, body.len);

@@ -11,6 +11,8 @@
  *   shutdown.c     makes the shares safe before the engine is stopped
  *   suspend.c      makes the guest quiet before it is saved, and wakes it up
  *   terminal.c     terminals
+ *   ports.c        tells which TCP ports have a listener
+ *   connect.c      connections to these ports
  *   user.c         the password database, without NSS (the binary is static)
  */
 #ifndef AGENTVM_GUESTD_SERVER_H
@@ -35,6 +37,7 @@ struct server {
     struct strv mounts;      /* shares that were mounted, for shutdown */
     bool suspended;          /* what runs is stopped, and the next frame is a HELLO */
     struct loop_timer *wake; /* when it goes on */
+    uint64_t files_limit;    /* of descriptors, for programs; guestd itself may have more */
 };
 
 /* An open stream.  Its kind embeds this as the first member. */
@@ -76,6 +79,8 @@ void personalize_open(struct stream *s, struct field_reader r);
 void shutdown_open(struct stream *s, struct field_reader r);
 void suspend_open(struct stream *s, struct field_reader r);
 void clock_open(struct stream *s, struct field_reader r);
+void ports_open(struct stream *s, struct field_reader r);
+void connect_open(struct stream *s, struct field_reader r);
 
 /* How many programs the kernel killed for want of memory. */
 uint64_t memory_oom_kills(void);

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "model/ports.h"
 
 /* Where a value came from, in rising precedence. */
 enum profile_origin {
@@ -72,6 +73,10 @@ struct profile {
     struct strv packages;            /* [image] packages: added to the seed set */
     struct strv base_packages;       /* [image] base-packages: replaces the seed set if not empty */
     struct strv env;                 /* [env] NAME = value */
+    char *ports_auto;                /* [ports] auto: "on" or "off" */
+    struct strv ports_allow;         /* [ports] allow: see port_set_add */
+    struct strv ports_deny;          /* [ports] deny: added up */
+    struct strv ports_fixed;         /* [ports] HOST = GUEST, as "HOST=GUEST" */
     struct strv tools;               /* [agent] tools: tool plugins to load, by name */
     struct plugin_setting *settings; /* [plugin.NAME] key = value, checked by the plugin host */
     size_t nsettings;
@@ -86,6 +91,9 @@ struct profile {
     unsigned layer;             /* counts the texts that were applied */
 };
 
+/* [ports] as it takes effect. */
+void profile_port_policy(const struct profile *p, struct port_policy *out);
+
 /* Built-in defaults: cpus = min(4, host's), memory 4G (at most half of the host's), disk 20G,
  * agent claude, backend qemu, boot-timeout 120 (600 where emulated is the caller's business). */
 void profile_defaults(struct profile *p);
@@ -96,10 +104,10 @@ void profile_free(struct profile *p);
  * profile is then good for profile_free only.
  * A later value replaces an earlier one; [image] packages adds to it.
  * For PROFILE_PROJECT only keys that narrow are taken silently (cpus, memory, disk, boot-timeout
- * not above the value so far, tools out of those named so far), and options of plugins, which
- * plugin_check_settings judges; any other adds to project_widens (and is applied too: the caller
- * must not use the profile until the user approved the file).
- * [profile.NAME] is for PROFILE_USER only; it is checked and kept for profile_select. */
+ * not above the value so far, tools and ports out of those named so far, less ports), and options
+ * of plugins, which plugin_check_settings judges; any other adds to project_widens (and is applied
+ * too: the caller must not use the profile until the user approved the file). [profile.NAME] is for
+ * PROFILE_USER only; it is checked and kept for profile_select. */
 int profile_apply(struct profile *p, enum profile_origin origin, const char *name, const char *text,
                   size_t len, struct err *e);
 /* Checks an ini text alone, as a user's file; every problem found is appended, "name:line: ...". */

@@ -9,7 +9,7 @@
 
 enum { SHOWN_MAX = 80 };
 
-static const char *const sections[] = {"agent", "vm", "image", "env"};
+static const char *const sections[] = {"agent", "vm", "image", "ports", "env"};
 
 /* ---- sections ------------------------------------------------------------------------------- */
 
@@ -45,7 +45,7 @@ static int unknown_section(const char *where, const char *section, struct err *e
     if (nearest)
         return err_set(e, "%s: unknown section [%s]; did you mean [%s]?", where, shown, nearest);
     return err_set(e,
-                   "%s: unknown section [%s]; there are [agent], [vm], [image], [env], "
+                   "%s: unknown section [%s]; there are [agent], [vm], [image], [ports], [env], "
                    "[mcp.NAME], [plugin.NAME] and [profile.NAME]",
                    where, shown);
 }
@@ -176,6 +176,8 @@ static int set_free(struct profile *p, const struct profile_entry *entry, struct
 {
     if (strcmp(entry->section, "env") == 0)
         return set_env(p, entry, e);
+    if (strcmp(entry->section, "ports") == 0)
+        return profile_set_port(p, entry, e);
     if (str_starts(entry->section, PROFILE_PLUGIN_SECTION))
         return set_plugin(p, entry, e);
     if (str_starts(entry->section, PROFILE_MCP_SECTION))

@@ -82,14 +82,22 @@ static void visit_mcp(const struct profile *p, const struct profile_mcp *m, visi
         fn(arg, p, &(struct value){section, "env", NULL, &m->env});
 }
 
+/* Settings NAME=value of a section. */
+static void visit_pairs(const struct profile *p, const char *section, const struct strv *pairs,
+                        visit *fn, void *arg)
+{
+    for (size_t i = 0; i < pairs->n; i++) {
+        auto_free char *name = mem_dup(pairs->v[i], strcspn(pairs->v[i], "="));
+
+        fn(arg, p, &(struct value){section, name, pairs->v[i] + strlen(name) + 1, NULL});
+    }
+}
+
 static void visit_all(const struct profile *p, visit *fn, void *arg)
 {
     visit_keys(p, fn, arg);
-    for (size_t i = 0; i < p->env.n; i++) {
-        auto_free char *name = mem_dup(p->env.v[i], strcspn(p->env.v[i], "="));
-
-        fn(arg, p, &(struct value){"env", name, p->env.v[i] + strlen(name) + 1, NULL});
-    }
+    visit_pairs(p, "ports", &p->ports_fixed, fn, arg);
+    visit_pairs(p, "env", &p->env, fn, arg);
     for (size_t i = 0; i < p->nmcp; i++)
         visit_mcp(p, &p->mcp[i], fn, arg);
     for (size_t i = 0; i < p->nsettings; i++) {

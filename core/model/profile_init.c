@@ -21,7 +21,9 @@ void profile_defaults(struct profile *p)
         .memory = 4096 * mib,
         .disk = 20480 * mib,
         .boot_timeout = 120,
+        .ports_auto = mem_strdup("on"),
     };
+    strv_push(&p->ports_allow, "1-65535");
     if (half < p->memory)
         p->memory = half < 512 * mib ? 512 * mib : half / mib * mib;
 }
@@ -34,6 +36,10 @@ void profile_free(struct profile *p)
     strv_free(&p->packages);
     strv_free(&p->base_packages);
     strv_free(&p->env);
+    free(p->ports_auto);
+    strv_free(&p->ports_allow);
+    strv_free(&p->ports_deny);
+    strv_free(&p->ports_fixed);
     strv_free(&p->tools);
     strv_free(&p->project_widens);
     for (size_t i = 0; i < p->nsettings; i++) {

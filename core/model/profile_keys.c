@@ -123,9 +123,8 @@ static int set_sessions(struct profile *p, const struct profile_key *k,
     return 0;
 }
 
-/* Splits the value into distinct names; commas separate too. */
-static int parse_names(const struct profile_entry *entry, bool (*test)(const char *),
-                       const char *what, struct strv *out, struct err *e)
+int profile_parse_names(const struct profile_entry *entry, bool (*test)(const char *),
+                        const char *what, struct strv *out, struct err *e)
 {
     auto_free char *text = mem_strdup(entry->value);
     auto_strv struct strv words = STRV_INIT;
@@ -158,7 +157,7 @@ static int set_base_packages(struct profile *p, const struct profile_key *k,
 {
     auto_strv struct strv names = STRV_INIT;
 
-    if (parse_names(entry, is_package, not_package, &names, e) < 0)
+    if (profile_parse_names(entry, is_package, not_package, &names, e) < 0)
         return -1;
     replace_list(profile_member(p, k), &names);
     *narrower = false;
@@ -172,7 +171,7 @@ static int add_packages(struct profile *p, const struct profile_key *k,
     struct strv *at = profile_member(p, k);
 
     strv_push_all(&names, at->v);
-    if (parse_names(entry, is_package, not_package, &names, e) < 0)
+    if (profile_parse_names(entry, is_package, not_package, &names, e) < 0)
         return -1;
     replace_list(at, &names);
     *narrower = false;
@@ -185,8 +184,9 @@ static int set_tools(struct profile *p, const struct profile_key *k,
     auto_strv struct strv names = STRV_INIT;
     struct strv *at = profile_member(p, k);
 
-    if (parse_names(entry, profile_is_plain_name,
-                    "is not a plugin's name (lower-case letters, digits and '-')", &names, e) < 0)
+    if (profile_parse_names(entry, profile_is_plain_name,
+                            "is not a plugin's name (lower-case letters, digits and '-')", &names,
+                            e) < 0)
         return -1;
     *narrower = true;
     for (size_t i = 0; i < names.n; i++)
@@ -225,6 +225,15 @@ static const struct profile_key keys[] = {
     {"image", "base-packages", PROFILE_LIST, AT(base_packages), set_base_packages,
      .does = "replaces the standard packages by",
      .help = "Debian packages to install instead of the standard ones", .example = "git curl"},
+    {"ports", "auto", PROFILE_TEXT, AT(ports_auto), profile_set_auto, NARROWS,
+     .does = "turns automatic port forwarding",
+     .help = "whether ports that open in the VM appear on the host's 127.0.0.1; on or off",
+     .example = "off"},
+    {"ports", "allow", PROFILE_LIST, AT(ports_allow), profile_set_allow, NARROWS,
+     .does = "lets appear on the host ports", .help = "the ports that may do so",
+     .example = "3000 8000-8099"},
+    {"ports", "deny", PROFILE_LIST, AT(ports_deny), profile_add_deny, NARROWS, .adds = true,
+     .help = "ports that may not, besides those that the user named", .example = "5432"},
 };
 
 const struct profile_key *profile_keys(size_t *n)

@@ -73,6 +73,20 @@ bool profile_key_is_list(const char *section, const char *key);
 /* Checks the value and puts it into the profile, replacing or extending the one before. */
 int profile_assign(struct profile *p, const struct profile_entry *entry, struct err *e);
 
+/* Splits the value at white space and commas into distinct words, each of which passes the test,
+ * and adds them; what says what one is that does not. */
+int profile_parse_names(const struct profile_entry *entry, bool (*test)(const char *),
+                        const char *what, struct strv *out, struct err *e);
+
+/* [ports]: setters of its keys in the table, and of a fixed pair. */
+int profile_set_auto(struct profile *p, const struct profile_key *k,
+                     const struct profile_entry *entry, bool *narrower, struct err *e);
+int profile_set_allow(struct profile *p, const struct profile_key *k,
+                      const struct profile_entry *entry, bool *narrower, struct err *e);
+int profile_add_deny(struct profile *p, const struct profile_key *k,
+                     const struct profile_entry *entry, bool *narrower, struct err *e);
+int profile_set_port(struct profile *p, const struct profile_entry *entry, struct err *e);
+
 /* Forgets who set the keys whose "section.key" begins so. */
 void profile_forget_notes(struct profile *p, const char *prefix);
 void profile_note_free(struct profile_note *n);

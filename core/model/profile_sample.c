@@ -12,6 +12,8 @@ static const char head[] =
     "; it.  Take the ; away to set a key.\n";
 
 static const char tail[] =
+    "\n; a port of the VM under another number: HOST = VM (needs approval)\n"
+    ";8080 = 80\n"
     "\n[env]\n"
     "\n; variables of the agent and of what else runs in the VM; no place for secrets\n"
     "; (needs approval)\n"
@@ -32,6 +34,7 @@ static void add_key(const struct profile_key *k, struct buf *out)
 {
     buf_printf(out, "\n; %s\n; (%s)\n;%s = %s\n", k->help,
                !k->narrows ? "needs approval"
+               : k->adds   ? "needs no approval"
                : k->does   ? "out of those that the user named; more need approval"
                            : "up to the user's own value; more needs approval",
                k->name, k->example);

@@ -29,7 +29,10 @@ void profile_widen(struct profile *p, const struct profile_key *k,
 {
     auto_free char *value = show_value(k, entry->value);
 
-    if (!k)
+    if (!k && strcmp(entry->section, "ports") == 0)
+        strv_pushf(&p->project_widens, "forwards port %s of the host to port %s of the VM",
+                   entry->key, value);
+    else if (!k)
         strv_pushf(&p->project_widens, "sets variable %s to '%s'", entry->key, value);
     else if (k->does)
         strv_pushf(&p->project_widens, "%s %s", k->does, *value ? value : "nothing");

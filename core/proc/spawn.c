@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -141,6 +142,17 @@ static int become_user(const struct spawn_request *r)
     return setuid(r->uid);
 }
 
+/* A process that raised its own limit does so for itself. */
+static void limit_files(uint64_t soft)
+{
+    struct rlimit limit;
+
+    if (!soft || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = soft;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int die_with_parent(int death_signal, pid_t parent)
 {
     if (!death_signal)
@@ -189,6 +201,7 @@ static int prepare_child(const struct spawn_request *r, int *report, pid_t paren
     }
     if (become_user(r) < 0)
         return -1;
+    limit_files(r->files_limit);
     return die_with_parent(death_signal, parent); /* after setuid, which clears it */
 }
 

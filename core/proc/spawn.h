@@ -38,6 +38,7 @@ struct spawn_request {
     gid_t gid;
     const gid_t *groups;
     size_t ngroups;
+    uint64_t files_limit; /* soft limit of open files; 0: this process's */
 };
 
 /* A child that was started.  pidfd becomes readable when it ends; whoever owns the struct reaps it

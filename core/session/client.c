@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "channel/fields.h"
 #include "proc/sock.h"
@@ -24,6 +25,9 @@ struct client_link {
     bool engine_ran;
     bool stopped; /* the supervisor said that the VM ended in order */
     struct err failure;
+    bool hold_notes;
+    struct strv notes; /* those that wait */
+    struct port_account account;
     struct loop_timer *stop_timer;
     int64_t last_us; /* the supervisor's clock at the end of the last stage */
 };
@@ -53,6 +57,18 @@ static const char *static_name(const char *name)
     return "other";
 }
 
+static void on_account_field(struct port_account *a, const struct field *f)
+{
+    uint32_t pair = f->tag == TAG_FORWARDED ? field_u32(f, 0) : 0;
+
+    if (f->tag == TAG_BYTES_IN)
+        a->to_guest = field_u64(f, 0);
+    else if (f->tag == TAG_BYTES_OUT)
+        a->from_guest = field_u64(f, 0);
+    else if (pair && a->n < PORTS_MAX)
+        a->pairs[a->n++] = (struct port_pair){(uint16_t)(pair >> 16), (uint16_t)pair};
+}
+
 /* The supervisor tells when a stage ended; what lies between two of them is a stage's time. */
 static void on_stage(struct client_link *c, const struct frame *f)
 {
@@ -66,6 +82,8 @@ static void on_stage(struct client_link *c, const struct frame *f)
             name = field_str(&field);
         else if (field.tag == TAG_US)
             us = (int64_t)field_u64(&field, 0);
+        else
+            on_account_field(&c->account, &field);
     }
     if (name && strcmp(name, "stop") == 0)
         c->stopped = true;
@@ -109,6 +127,21 @@ static void on_failed(struct client_link *c, const struct frame *f)
     loop_quit(c->task->loop);
 }
 
+static void on_note(struct client_link *c, const struct frame *f)
+{
+    struct field_reader r = field_reader(f->payload, f->len);
+    struct field field;
+
+    while (field_next(&r, &field)) {
+        char *text = field.tag == TAG_TEXT ? field_str(&field) : NULL;
+
+        if (text)
+            strv_take(&c->notes, text);
+    }
+    if (!c->hold_notes)
+        client_hold_notes(c, false);
+}
+
 static void on_frame(void *arg, struct conn *conn, const struct frame *f)
 {
     struct client_link *c = arg;
@@ -120,6 +153,8 @@ static void on_frame(void *arg, struct conn *conn, const struct frame *f)
         on_stage(c, f);
     else if (f->type == FRAME_FAILED)
         on_failed(c, f);
+    else if (f->type == FRAME_NOTE)
+        on_note(c, f);
     else if (f->type == FRAME_READY)
         c->ready = true;
     else if (f->stream != 0)
@@ -229,6 +264,11 @@ bool client_is_overdue(const struct client_link *c)
     return c->overdue;
 }
 
+const struct port_account *client_ports(const struct client_link *c)
+{
+    return &c->account;
+}
+
 struct guest *client_guest(struct client_link *c)
 {
     return c->guest;
@@ -334,6 +374,15 @@ int client_stop_attached(struct client_link *c, struct err *e)
     return err_set(e, "the VM's supervisor ended unexpectedly; the VM's last writes may be lost");
 }
 
+void client_hold_notes(struct client_link *c, bool hold)
+{
+    c->hold_notes = hold;
+    for (size_t i = 0; i < c->notes.n && !hold; i++)
+        log_info("agentvm: %s", c->notes.v[i]);
+    if (!hold)
+        strv_free(&c->notes);
+}
+
 void client_free(struct client_link *c)
 {
     if (!c)
@@ -342,5 +391,6 @@ void client_free(struct client_link *c)
     conn_free(c->conn);
     close_fd(&c->supervisor.pidfd);
     err_clear(&c->failure);
+    strv_free(&c->notes);
     free(c);
 }

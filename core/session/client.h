@@ -6,6 +6,7 @@
 #include <termios.h>
 
 #include "guest/exec.h"
+#include "guest/ports.h"
 #include "proc/task.h"
 #include "session/stage.h"
 #include "session/supervisor.h"
@@ -28,6 +29,8 @@ bool client_engine_ran(const struct client_link *c);
 bool client_is_creator(const struct client_link *c);
 /* Whether the VM failed because a deadline passed: it may be good on a machine with less to do. */
 bool client_is_overdue(const struct client_link *c);
+/* What there was of ports, once the VM ended in order; borrowed. */
+const struct port_account *client_ports(const struct client_link *c);
 /* For requests; valid until the link is freed. */
 struct guest *client_guest(struct client_link *c);
 /* Tells the supervisor that the terminal behind fd is raw now and how to restore it, in case this
@@ -43,6 +46,8 @@ bool client_has_ended(const struct client_link *c);
 int client_stop(struct client_link *c, struct err *e);
 /* Ends a VM that another link created, unless that was done meanwhile. */
 int client_stop_attached(struct client_link *c, struct err *e);
+/* While held, lines that the supervisor has for the user wait: they would garble the terminal. */
+void client_hold_notes(struct client_link *c, bool hold);
 /* Ends the link; a creator's VM ends too, without waiting. NULL is allowed. */
 void client_free(struct client_link *c);
 

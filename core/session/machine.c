@@ -129,6 +129,9 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
         .agent = s->agent.name,
         .keep_fds = out->locks,
     };
+    profile_port_policy(p, &out->ports);
+    if (!dir)
+        out->order.ports = &out->ports;
     plan_disks(t, purpose, out);
     plan_state(t, purpose, dir, out);
 }
@@ -207,6 +210,7 @@ int session_stop_vm(struct session *s, struct err *e)
         return 0;
     if (client_is_creator(s->link))
         rc = client_stop(s->link, e);
+    s->record.ports = *client_ports(s->link);
     client_free(steal_ptr(&s->link));
     return rc;
 }

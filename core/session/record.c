@@ -14,6 +14,7 @@
 #include "model/json_text.h"
 #include "model/show.h"
 #include "session/session.h"
+#include "session/vms.h"
 
 #define TIME_FORMAT "%Y-%m-%dT%H:%M:%SZ" /* of RFC 3339 */
 #define DURATION_MAX 1e12                /* milliseconds; 30 years */
@@ -36,6 +37,16 @@ static void add_text(cJSON *o, const char *name, const char *text)
 {
     if (text && *text)
         cJSON_AddStringToObject(o, name, text);
+}
+
+/* Likewise of ports. */
+static void add_ports(cJSON *o, const struct port_account *a)
+{
+    if (a->n == 0)
+        return;
+    cJSON_AddItemToObject(o, "ports", ports_to_json(a->pairs, a->n));
+    cJSON_AddNumberToObject(o, "bytes_in", (double)a->to_guest);
+    cJSON_AddNumberToObject(o, "bytes_out", (double)a->from_guest);
 }
 
 /* A command that was not found or not executable is no failure of ours, and the message names it.
@@ -67,6 +78,7 @@ char *record_format(const struct session *s, int code, const struct err *e)
     cJSON_AddItemToObject(o, "stages", stages_to_json(&s->stages));
     cJSON_AddNumberToObject(o, "duration_ms",
                             (double)(clock_us() - s->stages.start_us) / US_PER_MS);
+    add_ports(o, &r->ports);
     cJSON_AddNumberToObject(o, "exit_code", code < 0 ? err_exit_code(e) : code);
     add_text(o, "error", error);
     text = cJSON_PrintUnformatted(o);

@@ -14,6 +14,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "guest/ports.h"
 #include "model/paths.h"
 
 enum {
@@ -30,6 +31,7 @@ struct record {
     char vm[9];        /* the VM's id; "" if there was none */
     char base[DIGEST_HEX + 1], provisioned[DIGEST_HEX + 1]; /* the template's keys, or "" */
     char warm[DIGEST_HEX + 1];                              /* where start is "warm" */
+    struct port_account ports;                              /* of a VM that ended in order */
 };
 
 struct session;

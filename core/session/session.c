@@ -178,11 +178,13 @@ static int run_on_terminal(struct session *s, const struct guest_program *p,
             (s->interruptible && tty_interruptible(&s->tty, e) < 0))
             return -1;
         client_lend_tty(s->link, STDIN_FILENO, &s->tty.saved, NULL);
+        client_hold_notes(s->link, true);
     }
     rc = session_program(s, p, &io, status, e);
     if (io.tty) {
         tty_restore(&s->tty);
         client_lend_tty(s->link, -1, NULL, NULL);
+        client_hold_notes(s->link, false);
     }
     return rc;
 }

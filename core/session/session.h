@@ -191,6 +191,7 @@ enum machine_purpose {
 /* What a start from the template would order; owns the strings that the order borrows. */
 struct machine {
     struct vm_order order;
+    struct port_policy ports;
     char *kernel, *rootfs, *disk, *hostname;
     char *warm_disk, *ram, *state, *template_disk, *share, *share_path;
     int locks[3];

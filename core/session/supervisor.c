@@ -189,6 +189,7 @@ static void on_lost(void *arg)
     struct supervisor *s = arg;
 
     s->lost = NULL;
+    supervisor_close_ports(s);
     relay_free(steal_ptr(&s->relay)); /* nobody is there to be asked for a flush */
     conn_free(steal_ptr(&s->guest));
     supervisor_guestd_lost(s);
@@ -323,13 +324,14 @@ static void start(struct supervisor *s)
 static void release(struct supervisor *s)
 {
     agent_close(s);
+    supervisor_close_ports(s);
     if (s->vm)
         s->order->driver->free(s->vm);
     vms_remove(s->order->paths, s->id);
     if (!s->failed) {
         unlink(s->console);
         unlink(s->stderr_log);
-        clients_tell_stage(s, "stop");
+        clients_tell_end(s);
     }
     clients_goodbye(s);
 }

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "guest/request.h"
 #include "model/paths.h"
+#include "model/ports.h"
 #include "proc/spawn.h"
 #include "vm/vm.h"
 
@@ -23,8 +24,9 @@ struct vm_order {
     /* With template_disk and config.ram: at the end the machine is saved, its devices into this new
      * file, rather than its disk frozen.  Else NULL. */
     const char *template_state;
-    const char *agent;   /* for `agentvm list`, or NULL */
-    const int *keep_fds; /* locks of layers, held while the VM lives */
+    const struct port_policy *ports; /* which of the guest's are forwarded; NULL: none */
+    const char *agent;               /* for `agentvm list`, or NULL */
+    const int *keep_fds;             /* locks of layers, held while the VM lives */
     size_t nkeep_fds;
 };
 

@@ -12,14 +12,37 @@
 
 enum { DETAIL_MAX = 16384, GOODBYE_MS = 1000 };
 
+static void put_stage(struct supervisor *s, const char *name, struct buf *body)
+{
+    field_put_str(body, TAG_TEXT, name);
+    field_put_u64(body, TAG_US, (uint64_t)(clock_us() - s->start_us));
+}
+
+static void tell_all(struct supervisor *s, uint8_t type, const struct buf *body)
+{
+    for (struct client *c = s->clients; c; c = c->next)
+        conn_send(c->conn, type, 0, 0, body->data, body->len);
+}
+
 void clients_tell_stage(struct supervisor *s, const char *name)
 {
     auto_buf struct buf body = BUF_INIT;
 
-    field_put_str(&body, TAG_TEXT, name);
-    field_put_u64(&body, TAG_US, (uint64_t)(clock_us() - s->start_us));
-    for (struct client *c = s->clients; c; c = c->next)
-        conn_send(c->conn, FRAME_STAGE, 0, 0, body.data, body.len);
+    put_stage(s, name, &body);
+    tell_all(s, FRAME_STAGE, &body);
+}
+
+void clients_tell_end(struct supervisor *s)
+{
+    const struct port_account *a = &s->account;
+    auto_buf struct buf body = BUF_INIT;
+
+    put_stage(s, "stop", &body);
+    for (size_t i = 0; i < a->n; i++)
+        field_put_u32(&body, TAG_FORWARDED, (uint32_t)a->pairs[i].guest << 16 | a->pairs[i].host);
+    field_put_u64(&body, TAG_BYTES_IN, a->to_guest);
+    field_put_u64(&body, TAG_BYTES_OUT, a->from_guest);
+    tell_all(s, FRAME_STAGE, &body);
 }
 
 void clients_tell_failure(struct supervisor *s, const struct err *why, const struct client *but)

@@ -39,6 +39,7 @@ void supervisor_publish(struct supervisor *s)
                            .memory = s->config.memory,
                            .detached = agent_is_detached(s)};
 
+    info.ports = (struct port_pair *)ports_list(s->ports, &info.nports);
     vms_publish(s->order->paths, &info, NULL);
 }
 
@@ -53,6 +54,7 @@ static void become_ready(struct supervisor *s)
     clients_tell_stage(s, "personalize");
     clients_tell_ready(s);
     supervisor_tell_time(s);
+    supervisor_watch_ports(s);
 }
 
 /* The end of one of our own requests. */
@@ -113,6 +115,14 @@ static void on_hello(struct supervisor *s, struct conn *c, const struct frame *f
     personalize(s);
 }
 
+/* A frame of a stream that a client or a forwarded port has. */
+static bool hand_on(struct supervisor *s, const struct frame *f)
+{
+    if (f->stream >= PORTS_FIRST_STREAM)
+        return s->ports && ports_frame(s->ports, f);
+    return !s->relay || relay_from_guest(s->relay, f);
+}
+
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f)
 {
     struct supervisor *s = arg;
@@ -124,7 +134,7 @@ void guest_side_frame(void *arg, struct conn *c, const struct frame *f)
         supervisor_guestd_lost(s); /* a new one: the programs' streams went with the old one */
     } else if (f->stream != 0 && f->stream < RELAY_FIRST_STREAM) {
         on_own_stream(s, f);
-    } else if (s->relay && !relay_from_guest(s->relay, f) && s->state == RUNNING) {
+    } else if (!hand_on(s, f) && s->state == RUNNING) {
         err_set(&why, "the guest broke the channel's protocol (frame type %u)", f->type);
         supervisor_fail(s, &why);
     }
@@ -136,6 +146,7 @@ void guest_side_closed(void *arg, struct conn *c, const char *text)
     struct err why = ERR_INIT;
 
     (void)c;
+    supervisor_close_ports(s);
     relay_free(steal_ptr(&s->relay)); /* before clients that leave want it to tell the guest */
     conn_free(steal_ptr(&s->guest));
     if (!text)

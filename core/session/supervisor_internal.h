@@ -5,6 +5,7 @@
  *   supervisor_clock.c     the guest's clock, which follows the host's
  *   supervisor_clients.c   those who are attached
  *   supervisor_agent.c     the agent that runs on without a terminal of a client's
+ *   supervisor_ports.c     the guest's ports on this host
  *   supervisor_logs.c      what console and engine said
  */
 #ifndef AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
@@ -13,6 +14,7 @@
 #include <termios.h>
 
 #include "channel/conn.h"
+#include "guest/ports.h"
 #include "session/relay.h"
 #include "session/supervisor.h"
 
@@ -49,6 +51,9 @@ struct supervisor {
     bool clock_set;    /* the host's clock was, and guestd is not told yet */
     bool clock_on_way; /* guestd was told and has not answered */
     bool failed;
+    struct ports *ports;
+    struct loop_timer *ports_timer; /* until they are watched */
+    struct port_account account;    /* when they were closed */
 };
 
 /* Streams of our own. */
@@ -86,6 +91,12 @@ void guest_side_closed(void *arg, struct conn *c, const char *why);
 /* Tells others about the VM, as it is now. */
 void supervisor_publish(struct supervisor *s);
 
+/* supervisor_ports.c */
+/* Begins, a little later, to forward the guest's ports, if any may be. */
+void supervisor_watch_ports(struct supervisor *s);
+/* Closes them; before the guest's connection goes. */
+void supervisor_close_ports(struct supervisor *s);
+
 /* supervisor_clock.c */
 /* Lets the guest's clock follow the host's, from now on. */
 int supervisor_follow_clock(struct supervisor *s, struct err *e);
@@ -108,6 +119,8 @@ void agent_close(struct supervisor *s);
 void clients_add(struct supervisor *s, int fd, bool creator);
 void clients_listen(struct supervisor *s);
 void clients_tell_stage(struct supervisor *s, const char *name);
+/* The last stage: the VM ended in order, and this is what there was of ports. */
+void clients_tell_end(struct supervisor *s);
 /* but: a client that is not told, or NULL. */
 void clients_tell_failure(struct supervisor *s, const struct err *why, const struct client *but);
 void clients_tell_ready(struct supervisor *s);

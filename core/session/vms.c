@@ -70,6 +70,20 @@ int vms_reserve(const struct paths *p, char id[9], int *lock, struct err *e)
     return *lock < 0 ? -1 : 0;
 }
 
+cJSON *ports_to_json(const struct port_pair *pairs, size_t n)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (size_t i = 0; i < n; i++) {
+        cJSON *pair = cJSON_CreateObject();
+
+        cJSON_AddNumberToObject(pair, "guest", pairs[i].guest);
+        cJSON_AddNumberToObject(pair, "host", pairs[i].host);
+        cJSON_AddItemToArray(list, pair);
+    }
+    return list;
+}
+
 int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e)
 {
     auto_free char *path = paths_vm(p, info->id, PATHS_VM_INFO);
@@ -86,6 +100,7 @@ int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e
     cJSON_AddNumberToObject(json, "cpus", info->cpus);
     cJSON_AddNumberToObject(json, "memory", (double)info->memory);
     cJSON_AddBoolToObject(json, "detached", info->detached);
+    cJSON_AddItemToObject(json, "ports", ports_to_json(info->ports, info->nports));
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     return file_write_at(AT_FDCWD, path, text, strlen(text), 0600, e);
@@ -117,6 +132,20 @@ static char *string(const cJSON *json, const char *name)
     return mem_strdup(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name)));
 }
 
+static void read_ports(const cJSON *json, struct vm_info *out)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "ports"), *pair;
+
+    cJSON_ArrayForEach(pair, list)
+    {
+        if (out->nports == PORTS_MAX)
+            return;
+        out->ports = mem_realloc(out->ports, out->nports + 1, sizeof(*out->ports));
+        out->ports[out->nports++] =
+            (struct port_pair){(uint16_t)number(pair, "guest"), (uint16_t)number(pair, "host")};
+    }
+}
+
 /* Reads a VM's info; false if it is not published (yet). */
 static bool read_info(const struct paths *p, const char *id, struct vm_info *out)
 {
@@ -139,6 +168,7 @@ static bool read_info(const struct paths *p, const char *id, struct vm_info *out
                             .memory = (uint64_t)number(json, "memory"),
                             .detached =
                                 cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "detached"))};
+    read_ports(json, out);
     cJSON_Delete(json);
     return true;
 }
@@ -148,6 +178,7 @@ static void info_free(struct vm_info *i)
     free(i->id);
     free(i->agent);
     free(i->project);
+    free(i->ports);
 }
 
 /* Whether somebody holds the lock of the VM's folder; that of a disk is a link to it, which a

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cjson/cJSON.h>
+
 #include "base/err.h"
+#include "guest/ports.h"
 #include "model/paths.h"
 
 struct vm_info {
@@ -17,8 +20,10 @@ struct vm_info {
     int engine;      /* pid */
     int64_t started; /* seconds since the epoch */
     unsigned cpus;
-    uint64_t memory; /* bytes */
-    bool detached;   /* the agent runs on without a client */
+    uint64_t memory;         /* bytes */
+    struct port_pair *ports; /* forwarded ones, nports of them */
+    size_t nports;
+    bool detached; /* the agent runs on without a client */
 };
 
 struct vm_infos {
@@ -37,6 +42,8 @@ void vms_remove(const struct paths *p, const char *id);
 /* Those that are alive and published; project NULL: all. */
 int vms_list(const struct paths *p, const char *project, struct vm_infos *out, struct err *e);
 void vm_infos_free(struct vm_infos *v);
+/* [{"guest", "host"}, ...], as all our JSON has forwarded ports. */
+cJSON *ports_to_json(const struct port_pair *pairs, size_t n);
 /* Removes what dead VMs left behind. */
 void vms_sweep(const struct paths *p);
 /* Whether s has the form of an id: 8 hex digits. */

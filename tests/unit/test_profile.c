@@ -161,7 +161,7 @@ static void test_unknown(void **state)
     assert_refused("[vmm]\ncpus = 2\n", "agent.ini:1: unknown section [vmm]; did you mean [vm]?");
     assert_refused("[network]\n",
                    "agent.ini:1: unknown section [network]; there are [agent], [vm], "
-                   "[image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
+                   "[image], [ports], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
     assert_refused("[plugin.A]\n", "agent.ini:1: [plugin.A] does not name a plugin (lower-case "
                                    "letters, digits and '-')");
     assert_refused("[plugin.a]\nB = 1\n", "agent.ini:2: 'B' is not the name of an option "
@@ -238,7 +238,7 @@ static void test_bad_bytes(void **state)
                    "agent.ini:2: the line contains the control character 0x0d");
     assert_refused("[\xc2\x9bx]\n",
                    "agent.ini:1: unknown section [\\xc2\\x9bx]; there are [agent], "
-                   "[vm], [image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
+                   "[vm], [image], [ports], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
 }
 
 /* A text with one line of len bytes, "A = xxx...", in [env]. */
@@ -369,7 +369,7 @@ static void test_flags(void **state)
                         "--flag: unknown key 'cpsu' in [vm]; did you mean 'cpus'?");
     assert_flag_refused("mv", "cpus", "1",
                         "--flag: unknown section [mv]; there are [agent], [vm], "
-                        "[image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
+                        "[image], [ports], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
 }
 
 static void test_describe(void **state)
@@ -393,6 +393,9 @@ static void test_describe(void **state)
                               "image.packages = nodejs vim  (plugin agent.ini:2, user "
                               "agent.ini:4)\n"
                               "image.base-packages =   (built-in)\n"
+                              "ports.auto = on  (built-in)\n"
+                              "ports.allow = 1-65535  (built-in)\n"
+                              "ports.deny =   (built-in)\n"
                               "env.A = 1  (user agent.ini:6)\n"
                               "env.B = two\\nlines\\x1b  (command line --env)\n"
                               "plugin.claude.model = x  (project agent.ini:4)\n");

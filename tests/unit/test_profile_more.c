@@ -239,7 +239,7 @@ static void test_bad_named(void **state)
                    "agent.ini:2: unknown key 'cpu' in [vm]; did you mean 'cpus'?");
     assert_refused("[profile.a]\nnetwork.cpus = 1\n",
                    "agent.ini:2: unknown section [network]; there are [agent], [vm], [image], "
-                   "[env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
+                   "[ports], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
     assert_refused("[profile.a]\nprofile.b.vm.cpus = 1\n",
                    "agent.ini:2: 'profile.b.vm.cpus': a profile cannot hold another");
     assert_refused("[profile.a]\nmcp.x.args = 1\n",
@@ -322,7 +322,7 @@ static void test_sample(void **state)
         line += len;
     }
     check_problems(bare.data, "");
-    assert_int_equal(keys, 10 + 1 + 1 + 3 + 1 + 1);
+    assert_int_equal(keys, 13 + 1 + 1 + 1 + 3 + 1 + 1);
     apply_as(PROFILE_PROJECT, bare.data);
     assert_int_equal(profile.cpus, 2);
     assert_int_equal(profile.nmcp, 1);
@@ -357,7 +357,7 @@ static void test_json(void **state)
     first = cJSON_GetArrayItem(cJSON_GetObjectItem(item, "origins"), 1);
     assert_string_equal(string_at(first, "source"), "project");
     assert_string_equal(string_at(first, "where"), "agent.ini:2");
-    item = cJSON_GetArrayItem(list, 10);
+    item = cJSON_GetArrayItem(list, 13);
     assert_string_equal(string_at(cJSON_GetObjectItem(item, "value"), "base64"), "/w==");
     cJSON_Delete(list);
 }

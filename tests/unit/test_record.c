@@ -114,6 +114,8 @@ static void test_format(void **state)
     assert_non_null(strstr(good, "\"exit_code\":3"));
     assert_null(strstr(good, "error"));
     assert_null(strstr(good, "agent"));
+    assert_null(strstr(good, "ports"));
+    assert_null(strstr(good, "bytes"));
     assert_string_equal(strchr(good, '\n'), "\n");
     err_set(&e, "it broke\nin two");
     failed = record_format(&s, -1, &e);
@@ -242,6 +244,21 @@ static void test_rotation(void **state)
     assert_int_equal(count_read(f, 1000000), count_lines(&old) + count_lines(&text));
 }
 
+static void test_ports(void **state)
+{
+    struct session s = {.project = (char[]){"/a"},
+                        .record = {.kind = "run",
+                                   .ports = {.pairs = {{80, 8080}, {3000, 3000}},
+                                             .n = 2,
+                                             .to_guest = 5,
+                                             .from_guest = 6000000000}}};
+    auto_free char *line = record_format(&s, 0, NULL);
+
+    (void)state;
+    assert_non_null(strstr(line, "\"ports\":[{\"guest\":80,\"host\":8080},{\"guest\":3000,"
+                                 "\"host\":3000}],\"bytes_in\":5,\"bytes_out\":6000000000,"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_project),
         cmocka_unit_test(test_format),
+        cmocka_unit_test(test_ports),
         cmocka_unit_test_setup_teardown(test_append, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rotation, set_up, tear_down),

@@ -1,158 +1,24 @@
 /* Theory of operation
  *
- * A descriptor may be shared with other programs (the user's terminal, a pipe of a shell), so its
- * O_NONBLOCK flag is not ours to change.  A source needs no flag: one read after poll does not
- * block.  A sink reopens pipes and terminals through /proc/self/fd, which gives an open file
- * description of its own; where that fails it writes at most PIPE_BUF bytes after POLLOUT, which
- * POSIX promises not to block on a pipe.  Sockets take MSG_DONTWAIT; regular files never block.
+ * The descriptor may be shared with other programs, so its O_NONBLOCK flag is not ours to change.
+ * Pipes and terminals are reopened through /proc/self/fd, which gives an open file description of
+ * its own; where that fails at most PIPE_BUF bytes are written after POLLOUT, which POSIX promises
+ * not to block on a pipe.  Sockets take MSG_DONTWAIT; regular files never block.
  */
-#include "channel/pump.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "channel/pump.h"
 
 enum { ABANDON_MS = 200 /* for a reader who may be gone */ };
-
-struct source {
-    struct loop *loop;
-    struct conn *conn;
-    struct loop_watch *watch;
-    uint32_t stream;
-    uint8_t lane;
-    int fd;
-    bool finishing, done;
-    size_t left; /* while finishing: how much is still read */
-    uint32_t credit;
-    pump_done_fn *done_fn;
-    void *arg;
-};
-
-static void source_end(struct source *s, bool send_eof)
-{
-    if (s->done)
-        return;
-    s->done = true;
-    loop_unwatch(s->watch);
-    s->watch = NULL;
-    if (send_eof)
-        conn_send(s->conn, FRAME_EOF, s->lane, s->stream, NULL, 0);
-    s->done_fn(s->arg);
-}
-
-/* Sends what one read gives.  Returns false when there is nothing more (now, if finishing). */
-static bool source_read(struct source *s)
-{
-    char block[FRAME_PAYLOAD_MAX];
-    size_t want = s->credit < sizeof(block) ? s->credit : sizeof(block);
-    ssize_t n = read(s->fd, block, want < s->left ? want : s->left);
-
-    if (n < 0 && (errno == EINTR || errno == EAGAIN))
-        return !s->finishing;
-    if (n <= 0) /* the end; EIO from a terminal whose other side closed */
-        return false;
-    s->credit -= (uint32_t)n;
-    if (s->finishing)
-        s->left -= (size_t)n;
-    conn_send(s->conn, FRAME_DATA, s->lane, s->stream, block, (size_t)n);
-    return true;
-}
-
-static bool is_readable(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-
-    return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
-}
-
-/* Reads until the descriptor is empty or credit is used up; ends when it is empty. */
-static void source_drain(struct source *s)
-{
-    while (!s->done && s->credit > 0)
-        if (s->left == 0 || !is_readable(s->fd) || !source_read(s))
-            source_end(s, true);
-}
-
-static void source_ready(void *arg, short events)
-{
-    struct source *s = arg;
-
-    (void)events;
-    if (s->finishing)
-        source_drain(s);
-    else if (!source_read(s))
-        source_end(s, true);
-    if (!s->done && s->credit == 0)
-        loop_watch_events(s->watch, 0);
-}
-
-struct source *source_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t lane, int fd,
-                          pump_done_fn *done, void *arg)
-{
-    struct source *s = mem_zalloc(1, sizeof(*s));
-
-    *s = (struct source){.loop = l,
-                         .conn = c,
-                         .stream = stream,
-                         .lane = lane,
-                         .fd = fd,
-                         .left = SIZE_MAX,
-                         .credit = FLOW_WINDOW,
-                         .done_fn = done,
-                         .arg = arg};
-    s->watch = loop_watch(l, fd, POLLIN, source_ready, s);
-    return s;
-}
-
-void source_credit(struct source *s, uint32_t bytes)
-{
-    if (s->done || bytes == 0) /* without credit a read would look like the end */
-        return;
-    s->credit = bytes > FLOW_WINDOW - s->credit ? FLOW_WINDOW : s->credit + bytes;
-    loop_watch_events(s->watch, POLLIN);
-    if (s->finishing)
-        source_drain(s);
-}
-
-void source_stop(struct source *s)
-{
-    source_end(s, false);
-}
-
-void source_finish(struct source *s)
-{
-    struct stat st;
-    int n;
-
-    s->finishing = true;
-    /* Somebody else may hold the pipe and write faster than we read. */
-    if (fstat(s->fd, &st) == 0 && S_ISFIFO(st.st_mode) && ioctl(s->fd, FIONREAD, &n) == 0)
-        s->left = (size_t)n;
-    source_drain(s);
-}
-
-bool source_is_done(const struct source *s)
-{
-    return s->done;
-}
-
-void source_free(struct source *s)
-{
-    if (!s)
-        return;
-    loop_unwatch(s->watch);
-    free(s);
-}
 
 enum sink_kind {
     SINK_NONBLOCK, /* our own open file description, or a regular file */
@@ -172,6 +38,7 @@ struct sink {
     bool eof, done;
     int error; /* errno of the write that failed */
     struct buf queue;
+    uint32_t window;
     struct sink *other;  /* writes to the same terminal, or NULL */
     bool waits;          /* until the other one's queue is empty */
     uint32_t uncredited; /* bytes written since the last CREDIT */
@@ -249,7 +116,7 @@ static void sink_end(struct sink *s)
 static void give_credit(struct sink *s, size_t bytes)
 {
     s->uncredited += (uint32_t)bytes;
-    if (s->uncredited < FLOW_WINDOW / 4)
+    if (s->uncredited < s->window / 4)
         return;
     conn_send_u32(s->conn, FRAME_CREDIT, s->lane, s->stream, s->uncredited);
     s->uncredited = 0;
@@ -289,11 +156,21 @@ struct sink *sink_new(struct loop *l, struct conn *c, uint32_t stream, uint8_t l
 {
     struct sink *s = mem_zalloc(1, sizeof(*s));
 
-    *s = (struct sink){
-        .loop = l, .conn = c, .stream = stream, .lane = lane, .done_fn = done, .arg = arg};
+    *s = (struct sink){.loop = l,
+                       .conn = c,
+                       .stream = stream,
+                       .lane = lane,
+                       .window = FLOW_WINDOW,
+                       .done_fn = done,
+                       .arg = arg};
     sink_open(s, fd);
     s->watch = loop_watch(l, s->fd, 0, sink_ready, s);
     return s;
+}
+
+void sink_set_window(struct sink *s, uint32_t window)
+{
+    s->window = window;
 }
 
 /* What the reader takes at once needs no place in the queue.  Returns how much that is; an error is
@@ -315,7 +192,7 @@ bool sink_data(struct sink *s, const void *data, size_t len)
 
     if (s->done) /* after STOP: in flight, dropped */
         return true;
-    if (s->eof || s->queue.len + s->uncredited + len > FLOW_WINDOW)
+    if (s->eof || s->queue.len + s->uncredited + len > s->window)
         return false;
     ask_turn(s);
     taken = write_at_once(s, data, len);

@@ -1,0 +1,56 @@
+/* The guest's ports on this host: watched from a moment after the start on, listed, told. */
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "channel/fields.h"
+#include "guest/forward.h"
+#include "session/supervisor_internal.h"
+
+enum {
+    WATCH_MS = 500, /* the start itself goes first; a port may take a second to appear */
+    FILES_MAX = FORWARD_FILES * FORWARDS_MAX + PORTS_OTHER_FILES,
+};
+
+static void on_changed(void *arg)
+{
+    supervisor_publish(arg);
+}
+
+/* It is the creator's terminal where somebody waits for the ports to come. */
+static void on_note(void *arg, const char *text)
+{
+    struct supervisor *s = arg;
+    auto_buf struct buf body = BUF_INIT;
+
+    field_put_str(&body, TAG_TEXT, text);
+    for (struct client *c = s->clients; c; c = c->next)
+        if (c->creator)
+            conn_send(c->conn, FRAME_NOTE, 0, 0, body.data, body.len);
+}
+
+static void watch(void *arg)
+{
+    struct supervisor *s = arg;
+    struct ports_events ev = {.changed = on_changed, .note = on_note, .arg = s};
+
+    s->ports_timer = NULL;
+    if (s->state != RUNNING || !s->guest)
+        return;
+    file_raise_limit(FILES_MAX);
+    s->ports = ports_new(s->loop, s->guest, s->order->ports, &ev);
+}
+
+void supervisor_watch_ports(struct supervisor *s)
+{
+    if (s->order->ports && port_policy_is_active(s->order->ports))
+        s->ports_timer = loop_timer(s->loop, WATCH_MS, watch, s);
+}
+
+void supervisor_close_ports(struct supervisor *s)
+{
+    loop_untimer(steal_ptr(&s->ports_timer));
+    if (s->ports)
+        ports_account(s->ports, &s->account);
+    ports_free(steal_ptr(&s->ports));
+}
