@@ -86,7 +86,7 @@ struct profile {
     unsigned layer;             /* counts the texts that were applied */
 };
 
-/* Built-in defaults: cpus = min(4, host's), memory 4G (at most half of the host's), disk 20G,
+/* Built-in defaults: 4 cpus and 4G of memory, at most half of what limits_find tells, disk 20G,
  * agent claude, backend qemu, boot-timeout 120 (600 where emulated is the caller's business). */
 void profile_defaults(struct profile *p);
 void profile_free(struct profile *p);
