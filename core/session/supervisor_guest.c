@@ -36,7 +36,10 @@ static void publish(struct supervisor *s)
                            .engine = s->order->driver->pid(s->vm),
                            .started = time(NULL),
                            .cpus = s->config.cpus,
-                           .memory = s->config.memory};
+                           .memory = s->config.memory,
+                           .name = (char *)s->order->name,
+                           .kept = s->order->kept_disk != NULL,
+                           .disk = s->order->disk_size};
 
     vms_publish(s->order->paths, &info, NULL);
 }
