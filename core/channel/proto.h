@@ -124,7 +124,7 @@ enum proto_tag {
     TAG_MOUNT_TYPE,   /* "9p"; "bind": a folder of the guest; "link": a symlink to a file */
     TAG_MOUNT_SOURCE, /* 9p mount tag; or the path that appears at TAG_PATH, which may begin with
                          "~/" */
-    TAG_FREEZE,       /* u32: 1 freezes the root file system for good */
+    TAG_FREEZE,       /* u32: 1 freezes the root file system for good, 2 ends all programs before */
     TAG_TEXT,
     TAG_ADVICE,
     TAG_DETAIL,

@@ -4,17 +4,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <cjson/cJSON.h>
 
 #include "base/err.h"
 #include "base/str.h"
+#include "session/rows.h"
 #include "session/session.h"
 
 /* What the options of a command say, and its other words. */
 struct cli {
     struct session_options session;
-    bool json, all, revoke, dry_run, help;
+    bool json, all, revoke, dry_run, force, help;
     bool follow, steal;
     bool dashes;            /* "--" came before the words */
     bool named;             /* a word said which agent */
@@ -40,6 +42,8 @@ enum {
     OPT_DETACH = 1 << 16, /* --detach */
     OPT_LOGS = 1 << 17,   /* --follow */
     OPT_STEAL = 1 << 18,
+    OPT_KEEP = 1 << 19,  /* kept VMs and names */
+    OPT_FORCE = 1 << 20, /* --force, --dry-run */
 };
 
 struct command {
@@ -80,6 +84,13 @@ void cli_describe_options(int groups, struct buf *out);
 int cli_print(const char *text, struct err *e);
 /* The same for a document, which it frees. */
 int cli_print_json(cJSON *json, struct err *e);
+/* A size in bytes, a time ago in minutes, hours or days, for tables; the caller frees it. */
+char *cli_size(uint64_t bytes);
+char *cli_age(int64_t since, int64_t now);
+/* What list tells of a VM. */
+cJSON *cli_vm_json(const struct vm_row *v);
+/* Ends a VM that runs, and waits for its end. */
+int cli_stop_vm(struct session *s, const char *id, struct err *e);
 /* Prints an error with its detail and advice; returns its exit code. */
 int cli_report(const struct err *e);
 
@@ -92,6 +103,8 @@ int cmd_list(struct cli *cli, struct err *e);
 int cmd_attach(struct cli *cli, struct err *e);
 int cmd_wait(struct cli *cli, struct err *e);
 int cmd_logs(struct cli *cli, struct err *e);
+int cmd_info(struct cli *cli, struct err *e);
+int cmd_rm(struct cli *cli, struct err *e);
 int cmd_stop(struct cli *cli, struct err *e);
 int cmd_sessions(struct cli *cli, struct err *e);
 int cmd_history(struct cli *cli, struct err *e);

@@ -13,7 +13,6 @@ enum {
     DAYS_DEFAULT = 14,
     DAYS_MAX = 3650,
     DAY_S = 24 * 60 * 60,
-    HOUR_S = 60 * 60,
     KEY_SHOWN = 12, /* digits; enough to tell layers apart */
 };
 
@@ -38,6 +37,7 @@ static cJSON *item_json(const struct prune_item *it)
     static const char *const why[] = {[PRUNE_IN_USE] = "in-use",
                                       [PRUNE_RECENT] = "recent",
                                       [PRUNE_PARENT] = "parent",
+                                      [PRUNE_BASED] = "kept-vm",
                                       [PRUNE_FAILED] = "failed"};
     cJSON *o = cJSON_CreateObject();
 
@@ -68,33 +68,16 @@ static cJSON *list_json(const struct prune_list *l, bool dry_run, uint64_t total
 /* ---- text --------------------------------------------------------------------------------------
  */
 
-static char *show_size(uint64_t bytes)
-{
-    if (bytes >= (uint64_t)1 << 30)
-        return mem_printf("%.1fG", (double)bytes / (1 << 30));
-    if (bytes >= 1 << 20)
-        return mem_printf("%.1fM", (double)bytes / (1 << 20));
-    return mem_printf("%.1fK", (double)bytes / (1 << 10));
-}
-
-/* How long ago; a time that is still to come counts as now. */
-static char *show_age(const struct prune_item *it, time_t now)
-{
-    long age = it->used.tv_sec < now ? (long)(now - it->used.tv_sec) : 0;
-
-    return age >= DAY_S ? mem_printf("%ldd", age / DAY_S) : mem_printf("%ldh", age / HOUR_S);
-}
-
 static char *list_text(const struct prune_list *l, bool dry_run, uint64_t total, time_t now)
 {
-    auto_free char *sum = show_size(total);
+    auto_free char *sum = cli_size(total);
     struct buf out = BUF_INIT;
     size_t n = 0;
 
     for (size_t i = 0; i < l->n; i++) {
         const struct prune_item *it = &l->v[i];
-        auto_free char *size = show_size(it->size);
-        auto_free char *age = show_age(it, now);
+        auto_free char *size = cli_size(it->size);
+        auto_free char *age = cli_age(it->used.tv_sec, now);
 
         if (!it->done)
             continue;
@@ -116,11 +99,12 @@ static void tell_kept(const struct prune_list *l, time_t now)
     static const char *const why[] = {[PRUNE_IN_USE] = "in use",
                                       [PRUNE_RECENT] = "used lately",
                                       [PRUNE_PARENT] = "a layer that stays is made from it",
+                                      [PRUNE_BASED] = "a kept VM's disk is based on it",
                                       [PRUNE_FAILED] = "could not be removed"};
 
     for (size_t i = 0; i < l->n; i++) {
         const struct prune_item *it = &l->v[i];
-        auto_free char *age = show_age(it, now);
+        auto_free char *age = cli_age(it->used.tv_sec, now);
 
         if (!it->done && it->verdict != PRUNE_GOES)
             log_debug("kept: %s %.*s, last used %s ago: %s", it->label, KEY_SHOWN, it->key, age,
@@ -145,18 +129,26 @@ static int find_machines(const struct paths *p, struct strv *ids, struct err *e)
 static int prune(const struct paths *p, const struct cli *cli, struct prune_list *list, time_t now,
                  struct err *e)
 {
-    auto_strv struct strv machines = STRV_INIT;
+    auto_strv struct strv machines = STRV_INIT, based = STRV_INIT;
+    int64_t cutoff;
     uint64_t days;
 
     if (parse_days(cli, &days, e) < 0)
         return -1;
     if (!cli->dry_run) {
         vms_sweep(p);
+        persist_sweep(p);
         store_sweep(p);
     }
+    cutoff = days ? now - (int64_t)days * DAY_S : PRUNE_ALL;
     if (find_machines(p, &machines, e) < 0 || prune_scan(p, &machines, list, e) < 0)
         return -1;
-    return prune_remove(p, list, days ? now - (int64_t)days * DAY_S : PRUNE_ALL, cli->dry_run, e);
+    if (persist_prune(p, cutoff, cli->dry_run, list, &based, e) < 0) {
+        prune_list_free(list);
+        return -1;
+    }
+    prune_protect(list, &based);
+    return prune_remove(p, list, cutoff, cli->dry_run, e);
 }
 
 static int print(const struct prune_list *l, const struct cli *cli, time_t now, struct err *e)

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "session/vms.h"
 
-static int stop_one(struct session *s, const char *id, struct err *e)
+int cli_stop_vm(struct session *s, const char *id, struct err *e)
 {
     struct client_link *link = client_attach(&s->task, &s->paths, id, e);
     int rc;
@@ -20,24 +20,25 @@ static int stop_one(struct session *s, const char *id, struct err *e)
     return rc;
 }
 
-static bool is_named(char *const *ids, const char *id)
+static bool is_named(char *const *words, const struct vm_info *v, const char *here)
 {
-    for (; *ids; ids++)
-        if (strcmp(*ids, id) == 0)
+    for (; *words; words++)
+        if (vm_answers(v, *words, here))
             return true;
     return false;
 }
 
-static int check_names(char *const *ids, const struct vm_infos *vms, struct err *e)
+static int check_words(char *const *words, const struct vm_infos *vms, const char *here,
+                       struct err *e)
 {
-    for (; *ids; ids++) {
+    for (; *words; words++) {
         bool known = false;
 
         for (size_t i = 0; i < vms->n; i++)
-            known = known || strcmp(vms->v[i].id, *ids) == 0;
+            known = known || vm_answers(&vms->v[i], *words, here);
         if (!known) {
-            err_set(e, "no VM %s is running", *ids);
-            return err_advise(e, "see agentvm list");
+            err_set(e, "no VM %s is running", *words);
+            return err_advise(e, "see agentvm list; a name counts in its own folder");
         }
     }
     return 0;
@@ -46,15 +47,16 @@ static int check_names(char *const *ids, const struct vm_infos *vms, struct err 
 static int stop(struct session *s, struct cli *cli, struct err *e)
 {
     auto_vm_infos struct vm_infos vms = {0};
-    auto_free char *project = NULL;
-    bool named = *cli->words != NULL;
+    auto_free char *here = NULL;
+    bool named = *cli->words != NULL, any = named || cli->all;
 
-    if (!named && !cli->all && paths_project(&s->paths, NULL, &project, e) < 0)
+    if (paths_project(&s->paths, NULL, &here, any ? NULL : e) < 0 && !any)
         return -1;
-    if (vms_list(&s->paths, project, &vms, e) < 0 || check_names(cli->words, &vms, e) < 0)
+    if (vms_list(&s->paths, any ? NULL : here, &vms, e) < 0 ||
+        check_words(cli->words, &vms, here, e) < 0)
         return -1;
     for (size_t i = 0; i < vms.n; i++)
-        if ((!named || is_named(cli->words, vms.v[i].id)) && stop_one(s, vms.v[i].id, e) < 0)
+        if ((!named || is_named(cli->words, &vms.v[i], here)) && cli_stop_vm(s, vms.v[i].id, e) < 0)
             return -1;
     if (vms.n == 0 && !named)
         log_info("agentvm: no VM is running%s", cli->all ? "" : " for this folder");

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "session/vms.h"
+#include "session/rows.h"
 
 /* What was typed, where candidates go, and what precedes them in their word ("--agent="). */
 struct answer {
@@ -93,17 +93,31 @@ static void offer_profiles(const struct answer *a)
     paths_free(&paths);
 }
 
-static void offer_machines(const struct answer *a)
+/* Those that run, and those that are kept; by their names only in their own folder. */
+static void offer_vms(const struct answer *a, bool names)
 {
-    auto_vm_infos struct vm_infos vms = {0};
+    auto_vm_rows struct vm_rows vms = {0};
+    auto_free char *here = NULL;
     struct paths paths;
 
     if (paths_init(&paths, NULL) < 0)
         return;
-    if (vms_list(&paths, NULL, &vms, NULL) == 0)
-        for (size_t i = 0; i < vms.n; i++)
-            offer(a, vms.v[i].id, vms.v[i].agent ? vms.v[i].agent : "");
+    if (!names || paths_project(&paths, NULL, &here, NULL) == 0)
+        vm_rows_list(&paths, here, &vms, NULL);
+    for (size_t i = 0; i < vms.n; i++)
+        if (!names || *vms.v[i].name)
+            offer(a, names ? vms.v[i].name : vms.v[i].id, vms.v[i].agent);
     paths_free(&paths);
+}
+
+static void offer_machines(const struct answer *a)
+{
+    offer_vms(a, false);
+}
+
+static void offer_names(const struct answer *a)
+{
+    offer_vms(a, true);
 }
 
 static const struct {
@@ -111,10 +125,19 @@ static const struct {
     const char *placeholder;
     void (*offer)(const struct answer *a);
 } sources[] = {
-    {"--agent", "NAME", offer_agents},      {"--profile", "NAME", offer_profiles},
-    {"plugin info", "NAME", offer_plugins}, {"help", "COMMAND", offer_commands},
-    {NULL, "AGENT", offer_agents},          {NULL, "ID", offer_machines},
-    {NULL, "DIR", offer_folders},           {NULL, "FILE", offer_files},
+    {"--agent", "NAME", offer_agents},
+    {"--profile", "NAME", offer_profiles},
+    {"plugin info", "NAME", offer_plugins},
+    {"help", "COMMAND", offer_commands},
+    {NULL, "AGENT", offer_agents},
+    {NULL, "ID", offer_machines},
+    {"--vm", "NAME", offer_names},
+    {"--name", "NAME", offer_names},
+    {"info", "NAME", offer_names},
+    {"stop", "NAME", offer_names},
+    {"rm", "NAME", offer_names},
+    {NULL, "DIR", offer_folders},
+    {NULL, "FILE", offer_files},
     {NULL, "NAME", offer_nothing},
 };
 

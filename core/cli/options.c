@@ -23,6 +23,11 @@ enum option_id {
     ID_DETACH,
     ID_STEAL,
     ID_FOLLOW,
+    ID_KEEP,
+    ID_NO_KEEP,
+    ID_NAME,
+    ID_RESET,
+    ID_FORCE,
     ID_JSON,
     ID_ALL,
     ID_REVOKE,
@@ -60,7 +65,16 @@ static const struct option {
      "write stage times as JSON to FILE, or to stderr"},
     {"--new", 0, NULL, OPT_ATTACH, ID_NEW, NULL, NULL,
      "start a VM even if one runs for this folder"},
-    {"--vm", 0, "ID", OPT_ATTACH, ID_VM, NULL, NULL, "attach to this VM"},
+    {"--vm", 0, "ID|NAME", OPT_ATTACH, ID_VM, NULL, NULL, "attach to this VM"},
+    {"--keep", 0, NULL, OPT_KEEP, ID_KEEP, "vm", "persist",
+     "use this folder's own VM, whose disk is kept"},
+    {"--no-keep", 0, NULL, OPT_KEEP, ID_NO_KEEP, "vm", "persist",
+     "use a VM that is thrown away, whatever agent.ini says"},
+    {"--name", 0, "NAME", OPT_KEEP, ID_NAME, NULL, NULL,
+     "what the VM is called; a folder may keep several"},
+    {"--reset", 0, NULL, OPT_KEEP, ID_RESET, NULL, NULL,
+     "make the kept VM anew, without what is on its disk"},
+    {"--force", 0, NULL, OPT_FORCE, ID_FORCE, NULL, NULL, "stop what runs, rather than refuse"},
     {"--raw", 0, NULL, OPT_TERMINAL, ID_RAW, NULL, NULL,
      "let the VM send the terminal anything, harmful or not"},
     {"--detach", 0, NULL, OPT_DETACH, ID_DETACH, NULL, NULL,
@@ -75,7 +89,8 @@ static const struct option {
     {"--last", 'n', "N", OPT_HISTORY, ID_LAST, NULL, NULL, "how many runs (default: 20)"},
     {"--older-than", 0, "DAYS", OPT_PRUNE, ID_OLDER_THAN, NULL, NULL,
      "what was not used for so long (default: 14)"},
-    {"--dry-run", 'n', NULL, OPT_PRUNE, ID_DRY_RUN, NULL, NULL, "only tell what would be removed"},
+    {"--dry-run", 'n', NULL, OPT_PRUNE | OPT_FORCE, ID_DRY_RUN, NULL, NULL,
+     "only tell what would be removed"},
     {"--revoke", 0, NULL, OPT_REVOKE, ID_REVOKE, NULL, NULL, "forget what was approved"},
     {"--verbose", 'v', NULL, 0, ID_VERBOSE, NULL, NULL, "say more, QEMU's command line included"},
     {"--quiet", 'q', NULL, 0, ID_QUIET, NULL, NULL, "say nothing but errors"},
@@ -201,6 +216,19 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
         break;
     case ID_VM:
         cli->session.vm = value;
+        break;
+    case ID_KEEP:
+        return add_flag(cli, o, o->key, "true", e);
+    case ID_NO_KEEP:
+        return add_flag(cli, o, o->key, "false", e);
+    case ID_NAME:
+        cli->session.name = value;
+        break;
+    case ID_RESET:
+        cli->session.reset = true;
+        break;
+    case ID_FORCE:
+        cli->force = true;
         break;
     case ID_RAW:
         cli->session.raw = true;

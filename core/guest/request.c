@@ -151,10 +151,10 @@ void guest_clock_body(struct buf *body)
     put_time(body);
 }
 
-void guest_shutdown_body(struct buf *body, bool freeze)
+void guest_shutdown_body(struct buf *body, enum guest_end end)
 {
     field_put_u32(body, TAG_KIND, OPEN_SHUTDOWN);
-    field_put_u32(body, TAG_FREEZE, freeze);
+    field_put_u32(body, TAG_FREEZE, end);
 }
 
 void guest_suspend_body(struct buf *body)

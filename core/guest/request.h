@@ -49,8 +49,13 @@ int guest_personalize_body(struct buf *body, const struct guest_identity *id, bo
                            struct err *e);
 /* Takes the time from this host, now. */
 void guest_clock_body(struct buf *body);
-/* freeze: leave a consistent root file system behind (for a template). */
-void guest_shutdown_body(struct buf *body, bool freeze);
+/* What the guest leaves behind. */
+enum guest_end {
+    GUEST_THROWN_AWAY,
+    GUEST_TEMPLATE, /* a consistent root file system */
+    GUEST_KEPT,     /* the same, after its programs could end */
+};
+void guest_shutdown_body(struct buf *body, enum guest_end end);
 /* Quiet the guest, so that it can be saved; personalize wakes it up. */
 void guest_suspend_body(struct buf *body);
 /* Tell which TCP ports have a listener; see guest/ports.h. */

@@ -16,9 +16,17 @@ static enum prune_verdict judge_alone(const struct prune_item *it, int64_t cutof
 {
     if (it->in_use)
         return PRUNE_IN_USE;
+    if (it->based)
+        return PRUNE_BASED;
     if (it->kind != PRUNE_LOCK && it->used.tv_sec > cutoff)
         return PRUNE_RECENT;
     return PRUNE_GOES;
+}
+
+void prune_protect(struct prune_list *l, const struct strv *keys)
+{
+    for (size_t i = 0; i < l->n; i++)
+        l->v[i].based = l->v[i].kind == PRUNE_LAYER && strv_has(keys, l->v[i].key);
 }
 
 static bool is_child(const struct prune_item *child, const struct prune_item *parent)

@@ -20,6 +20,7 @@ enum prune_kind {
     PRUNE_LOCK, /* a makers' lock without a layer */
     PRUNE_INITRD,
     PRUNE_LOG,
+    PRUNE_VM, /* a kept one, which its owner judges and removes */
 };
 
 enum prune_verdict {
@@ -27,21 +28,23 @@ enum prune_verdict {
     PRUNE_IN_USE,
     PRUNE_RECENT,
     PRUNE_PARENT, /* a layer that is kept is made from it */
+    PRUNE_BASED,  /* a kept VM's disk is based on it */
     PRUNE_FAILED, /* could not be removed; the reason was told */
 };
 
 struct prune_item {
     enum prune_kind kind;
-    const char
-        *label; /* "lock", "initrd", "log"; of a layer "base", "provisioned", "warm", "layer" */
-    /* Of a layer or lock its own, of an initrd its base layer's.  Of a log what its name tells: the
-     * beginning of a layer's, or a machine's id, or nothing. */
+    const char *label; /* "lock", "initrd", "log", "vm"; of a layer "base", "provisioned", "warm",
+                          "layer" */
+    /* Of a layer or lock its own, of an initrd its base layer's, of a VM its id.  Of a log what its
+     * name tells: the beginning of a layer's, or a machine's id, or nothing. */
     char key[DIGEST_HEX + 1];
     char parent[DIGEST_HEX + 1]; /* of a layer; "" if it has none */
     char *path;
     struct timespec used; /* when last; for a log when it was last written */
     uint64_t size;        /* bytes on the disk */
     bool in_use;
+    bool based; /* a layer that a kept VM's disk is based on */
     enum prune_verdict verdict;
     bool done; /* removed; in a dry run, would be */
 };
@@ -62,6 +65,8 @@ void prune_decide(struct prune_list *l, int64_t cutoff);
 /* Finds all there is; machines are the ids of those that run. */
 int prune_scan(const struct paths *p, const struct strv *machines, struct prune_list *out,
                struct err *e);
+/* Notes that kept VMs' disks are based on the layers of these keys. */
+void prune_protect(struct prune_list *l, const struct strv *keys);
 /* When a thing was last used, as the disk tells it now.  Returns 0, or 1 if it is gone. */
 int prune_last_use(enum prune_kind kind, const char *path, struct timespec *out);
 

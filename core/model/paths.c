@@ -377,3 +377,11 @@ char *paths_vm_disk(const struct paths *p, const char *id, const char *name)
 {
     return mem_printf("%s/%s/%s", p->vms, id, name);
 }
+
+char *paths_kept_vm(const struct paths *p, const char *project, const char *name)
+{
+    char key[DIGEST_HEX + 1];
+
+    digest_bytes(project, strlen(project), key);
+    return *name ? mem_printf("%s/%s/%s", p->vms, key, name) : mem_printf("%s/%s", p->vms, key);
+}

@@ -4,6 +4,7 @@
  *     layers/<key>/        complete layers: base images, provisioned disks, warm states
  *     layers/tmp.XXXXXX/   layers being made; swept when nobody holds their lock
  *     vms/<id>/            what a running VM keeps on disk rather than in run
+ *     vms/<sha256 of a project path>/<name>/   a kept VM: what it is, its disk, its lock
  *     trust/<sha256 of a project path>   what the user approved there
  *     sessions/<sha256 of a project path>/<agent>/   what of its agent outlives the VMs
  *     logins/<agent>       what the user gave at `agentvm login` (model/login)
@@ -67,7 +68,10 @@ void paths_free(struct paths *p);
 #define PATHS_TRUST_LOCK "lock"           /* below trust */
 #define PATHS_SESSIONS_STORE "store.json" /* below sessions/<sha256>/<agent> */
 #define PATHS_SESSIONS_FILES "kept.d"
-#define PATHS_RUNS "runs.jsonl" /* below data */
+#define PATHS_KEPT_VM_JSON "vm.json" /* below vms/<sha256>/<name> */
+#define PATHS_KEPT_VM_NEW "tmp.new"  /* below vms: one that is being made, or removed */
+#define PATHS_DISK "disk.qcow2"      /* of a layer, of a kept VM */
+#define PATHS_RUNS "runs.jsonl"      /* below data */
 #define PATHS_RUNS_OLD "runs.1.jsonl"
 #define PATHS_ACCEL "accel.json"         /* below cache */
 #define PATHS_VM_NO_PROJECT "no-project" /* shared in place of a project, where there is none */
@@ -83,6 +87,8 @@ void paths_free(struct paths *p);
  * hex digits: the length of a socket's path was checked with that. */
 char *paths_vm(const struct paths *p, const char *id, const char *name);
 char *paths_vm_disk(const struct paths *p, const char *id, const char *name);
+/* The folder of a project's kept VM, or ("") that of all of them; the caller frees it. */
+char *paths_kept_vm(const struct paths *p, const char *project, const char *name);
 /* The store of what of the agent outlives the VMs of a project, or ("") the folder of all agents'
  * stores of it; the caller frees it. */
 char *paths_sessions(const struct paths *p, const char *project, const char *agent);

@@ -70,6 +70,7 @@ struct profile {
     uint64_t memory;                 /* [vm] memory, bytes; 512M to 1T */
     uint64_t disk;                   /* [vm] disk, bytes; 10G to 16T */
     unsigned boot_timeout;           /* [vm] boot-timeout, seconds; 10 to 3600 */
+    bool persist;                    /* [vm] persist: the VM is the project's own, and kept */
     struct strv packages;            /* [image] packages: added to the seed set */
     struct strv base_packages;       /* [image] base-packages: replaces the seed set if not empty */
     struct strv env;                 /* [env] NAME = value */
@@ -94,10 +95,13 @@ struct profile {
 /* [ports] as it takes effect. */
 void profile_port_policy(const struct profile *p, struct port_policy *out);
 
-/* Built-in defaults: cpus = min(4, host's), memory 4G (at most half of the host's), disk 20G,
+/* Built-in defaults: 4 cpus and 4G of memory, at most half of what limits_find tells, disk 20G,
  * agent claude, backend qemu, boot-timeout 120 (600 where emulated is the caller's business). */
 void profile_defaults(struct profile *p);
 void profile_free(struct profile *p);
+
+/* Whether a key, "section.key", was set by an option on the command line. */
+bool profile_is_flag(const struct profile *p, const char *name);
 
 /* Applies an ini text.  name is how errors call the file.  NUL and control bytes, a line over
  * 64 KiB, a bad value, an unknown section or key, a key set twice are errors "name:line: ..."; the

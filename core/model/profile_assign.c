@@ -172,6 +172,14 @@ static void note_origin(struct profile *p, const struct profile_entry *entry, bo
     note->origin = entry->origin;
 }
 
+bool profile_is_flag(const struct profile *p, const char *name)
+{
+    for (size_t i = 0; i < p->nnotes; i++)
+        if (strcmp(p->notes[i].name, name) == 0)
+            return p->notes[i].origin == PROFILE_FLAGS;
+    return false;
+}
+
 static int set_free(struct profile *p, const struct profile_entry *entry, struct err *e)
 {
     if (strcmp(entry->section, "env") == 0)

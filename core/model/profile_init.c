@@ -1,23 +1,29 @@
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "model/limits.h"
 #include "model/profile.h"
 #include "model/profile_keys.h"
+
+enum { CPUS_DEFAULT = 4, MEMORY_MIN_MIB = 512 };
 
 void profile_defaults(struct profile *p)
 {
     const uint64_t mib = (uint64_t)1 << 20;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);
-    uint64_t half = pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) / 2 : 0;
+    struct limits host;
+    unsigned cpus;
+    uint64_t half;
 
+    limits_find(&host);
+    cpus = host.cpus / 2;
+    half = host.memory / 2;
     *p = (struct profile){
         .agent = mem_strdup("claude"),
         .sessions = mem_strdup("keep"),
         .backend = mem_strdup("qemu"),
-        .cpus = cpus < 1   ? 1
-                : cpus > 4 ? 4
-                           : (unsigned)cpus,
+        .cpus = cpus < 1              ? 1
+                : cpus > CPUS_DEFAULT ? CPUS_DEFAULT
+                                      : cpus,
         .memory = 4096 * mib,
         .disk = 20480 * mib,
         .boot_timeout = 120,
@@ -25,7 +31,7 @@ void profile_defaults(struct profile *p)
     };
     strv_push(&p->ports_allow, "1-65535");
     if (half < p->memory)
-        p->memory = half < 512 * mib ? 512 * mib : half / mib * mib;
+        p->memory = half < MEMORY_MIN_MIB * mib ? MEMORY_MIN_MIB * mib : half / mib * mib;
 }
 
 void profile_free(struct profile *p)

@@ -123,6 +123,18 @@ static int set_sessions(struct profile *p, const struct profile_key *k,
     return 0;
 }
 
+static int set_bool(struct profile *p, const struct profile_key *k,
+                    const struct profile_entry *entry, bool *narrower, struct err *e)
+{
+    bool *at = profile_member(p, k), value = strcmp(entry->value, "true") == 0;
+
+    if (!value && strcmp(entry->value, "false") != 0)
+        return profile_refuse(entry, entry->value, "is neither 'true' nor 'false'", e);
+    *narrower = value <= *at;
+    *at = value;
+    return 0;
+}
+
 int profile_parse_names(const struct profile_entry *entry, bool (*test)(const char *),
                         const char *what, struct strv *out, struct err *e)
 {
@@ -218,6 +230,10 @@ static const struct profile_key keys[] = {
      .help = "disk, 10G to 16T; takes space only as far as it is used", .example = "10G"},
     {"vm", "boot-timeout", PROFILE_NUMBER, AT(boot_timeout), set_number, 10, 3600, NARROWS,
      .help = "seconds that the VM may take to boot, 10 to 3600", .example = "60"},
+    {"vm", "persist", PROFILE_BOOL, AT(persist), set_bool, NARROWS,
+     .does = "keeps the VM's disk between runs:",
+     .help = "whether the folder has a VM of its own, whose disk is kept: true or false",
+     .example = "true"},
     {"image", "packages", PROFILE_LIST, AT(packages), add_packages, .adds = true,
      .does = "installs packages",
      .help = "Debian packages to install, besides the user's and the standard ones",

@@ -58,7 +58,7 @@ static int run_program(struct session *s, struct plan *login, struct err *e)
 {
     auto_free char *shown = show_text(plan_find(login, PLAN_EXEC)->argv.v[0], 0);
     auto_close int lock = -1;
-    char id[9];
+    char id[9] = "";
     int code;
 
     if (vms_reserve(&s->paths, id, &lock, e) < 0)

@@ -88,6 +88,20 @@ static void plan_state(const struct template *t, enum machine_purpose purpose, c
     o->config.ram = m->ram;
 }
 
+/* The disk of the session's kept VM, whose lock lives as long as its engine. */
+static void plan_persist(const struct persist *v, struct machine *m)
+{
+    struct vm_order *o = &m->order;
+
+    m->kept_disk = persist_disk(v);
+    o->kept_disk = m->kept_disk;
+    o->id = v->id;
+    o->name = v->name;
+    o->config.durable = true;
+    o->config.held = v->lock;
+    m->locks[o->nkeep_fds++] = v->lock;
+}
+
 void machine_plan(struct session *s, const struct template *t, enum machine_purpose purpose,
                   const char *dir, struct machine *out)
 {
@@ -126,6 +140,7 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
                      .host_address = HOST_ADDRESS},
         .boot_timeout = p->boot_timeout * factor,
         .disk_size = p->disk,
+        .name = dir ? NULL : s->options.name,
         .agent = s->agent.name,
         .keep_fds = out->locks,
     };
@@ -134,6 +149,8 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
         out->order.ports = &out->ports;
     plan_disks(t, purpose, out);
     plan_state(t, purpose, dir, out);
+    if (!dir && s->persist.lock >= 0)
+        plan_persist(&s->persist, out);
 }
 
 void machine_free(struct machine *m)
@@ -146,6 +163,7 @@ void machine_free(struct machine *m)
     free(m->ram);
     free(m->state);
     free(m->template_disk);
+    free(m->kept_disk);
     free(m->share);
     free(m->share_path);
 }

@@ -153,19 +153,14 @@ static int start_vm(struct session *s, struct template *t, const struct plan *pl
     return session_start_vm(s, t, MACHINE_BOOT, NULL, e);
 }
 
-int session_in_new_vm(struct session *s, int (*body)(struct session *, void *, struct err *),
-                      void *arg, struct err *e)
+typedef int run_body(struct session *s, void *arg, struct err *e);
+
+/* Runs the body in the VM that was started, then ends that. */
+static int run_in_vm(struct session *s, run_body *body, void *arg, struct err *e)
 {
-    auto_template struct template t = TEMPLATE_INIT;
-    auto_plan struct plan plan = PLAN_INIT;
     struct err stop = ERR_INIT;
     int code;
 
-    if (session_provision_plan(s, &plan, e) < 0 || template_prepare(s, &plan, &t, e) < 0)
-        return -1;
-    stage_begin(&s->stages, "start", "starting the VM", false);
-    if (start_vm(s, &t, &plan, e) < 0)
-        return -1;
     log_status(NULL);
     s->stages.name = NULL; /* the supervisor's own stages tell the start's parts */
     code = body(s, arg, e);
@@ -179,6 +174,30 @@ int session_in_new_vm(struct session *s, int (*body)(struct session *, void *, s
     return code;
 }
 
+int session_in_new_vm(struct session *s, run_body *body, void *arg, struct err *e)
+{
+    auto_template struct template t = TEMPLATE_INIT;
+    auto_plan struct plan plan = PLAN_INIT;
+
+    if (session_provision_plan(s, &plan, e) < 0 || template_prepare(s, &plan, &t, e) < 0)
+        return -1;
+    stage_begin(&s->stages, "start", "starting the VM", false);
+    return start_vm(s, &t, &plan, e) < 0 ? -1 : run_in_vm(s, body, arg, e);
+}
+
+/* In the kept VM, if this session is for one, or in a new one. */
+static int in_own_vm(struct session *s, run_body *body, void *arg, bool may_attach, struct err *e)
+{
+    auto_template struct template t = TEMPLATE_INIT;
+    auto_plan struct plan plan = PLAN_INIT;
+
+    if (!persist_is_wanted(s))
+        return session_in_new_vm(s, body, arg, e);
+    if (session_provision_plan(s, &plan, e) < 0 || persist_start(s, &t, &plan, may_attach, e) < 0)
+        return -1;
+    return run_in_vm(s, body, arg, e);
+}
+
 static int agent_body(struct session *s, void *arg, struct err *e)
 {
     return start_agent(s, arg, e);
@@ -189,7 +208,8 @@ int session_run(struct session *s, struct err *e)
     __attribute__((cleanup(launch_free))) struct launch l = {0};
 
     s->record.kind = "run";
-    if (session_load(s, e) < 0 || session_approve_runtime(s, e) < 0)
+    if (session_load(s, e) < 0 || persist_check_options(s, e) < 0 ||
+        session_approve_runtime(s, e) < 0)
         return -1;
     /* Before anything slow: a missing credential is told at once. */
     if (session_plan(s, PLAN_AUTH, &l.auth, e) < 0 ||
@@ -197,7 +217,7 @@ int session_run(struct session *s, struct err *e)
         kept_prepare(&s->paths, s->project, s->agent.name, &l.launch, &s->kept, e) < 0)
         return -1;
     session_tell_accounts(&l.auth);
-    return session_in_new_vm(s, agent_body, &l, e);
+    return in_own_vm(s, agent_body, &l, false, e);
 }
 
 static int command_body(struct session *s, void *arg, struct err *e)
@@ -217,13 +237,13 @@ static int choose_vm(struct session *s, char **id, struct err *e)
     auto_buf struct buf ids = BUF_INIT;
 
     *id = NULL;
-    if (s->options.new_vm)
+    if (s->options.new_vm || s->options.name || persist_is_wanted(s))
         return 0;
     if (vms_list(&s->paths, s->options.vm ? NULL : s->project, &vms, e) < 0)
         return -1;
     for (size_t i = 0; i < vms.n; i++) {
         buf_printf(&ids, " %s", vms.v[i].id);
-        if (!s->options.vm || strcmp(vms.v[i].id, s->options.vm) == 0) {
+        if (!s->options.vm || vm_answers(&vms.v[i], s->options.vm, s->project)) {
             free(*id);
             *id = mem_strdup(vms.v[i].id);
         }
@@ -258,9 +278,9 @@ int session_exec_command(struct session *s, char *const *argv, struct err *e)
     s->record.kind = argv ? "exec" : "shell";
     if (!argv)
         argv = shell;
-    if (session_load(s, e) < 0 || choose_vm(s, &id, e) < 0)
+    if (session_load(s, e) < 0 || persist_check_options(s, e) < 0 || choose_vm(s, &id, e) < 0)
         return -1;
-    return id ? attach(s, id, argv, e) : session_in_new_vm(s, command_body, (void *)argv, e);
+    return id ? attach(s, id, argv, e) : in_own_vm(s, command_body, (void *)argv, true, e);
 }
 
 int session_setup(struct session *s, struct err *e)

@@ -89,7 +89,11 @@ void session_start(struct session *s, const struct session_options *o)
     struct rlimit no_core = {0, 0};
 
     *s = (struct session){
-        .options = *o, .task = {.loop = loop_new()}, .record = {.time = time(NULL)}};
+        .options = *o,
+        .task = {.loop = loop_new()},
+        .record = {.time = time(NULL)},
+        .persist = PERSIST_INIT,
+    };
     stages_start(&s->stages);
     signal(SIGPIPE, SIG_IGN);
     setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold credentials */
@@ -105,6 +109,7 @@ int session_init(struct session *s, const struct session_options *o, struct err 
         return -1;
     s->user.home = mem_strdup(s->paths.home);
     vms_sweep(&s->paths);
+    persist_sweep(&s->paths);
     store_sweep(&s->paths);
     return 0;
 }
@@ -114,6 +119,7 @@ void session_free(struct session *s)
     tty_restore(&s->tty);
     client_free(s->link);
     kept_free(&s->kept);
+    persist_free(&s->persist);
     for (size_t i = 0; i < s->ntools; i++)
         plugin_free(&s->tools[i]);
     free(s->tools);

@@ -17,6 +17,7 @@
 #include "proc/tty.h"
 #include "session/client.h"
 #include "session/kept.h"
+#include "session/persist.h"
 #include "session/record.h"
 #include "session/stage.h"
 #include "vm/vm.h"
@@ -40,6 +41,8 @@ struct session_options {
     bool cold;         /* --cold: boot, whatever is saved */
     bool detach;       /* --detach: the agent runs on when the command has ended */
     bool raw;          /* --raw: the program's output reaches a terminal unfiltered */
+    const char *name;  /* --name, or NULL */
+    bool reset;        /* --reset: a kept VM is made anew */
     char *const *args; /* NULL-terminated; the agent's or the command's */
 };
 
@@ -59,7 +62,8 @@ struct session {
     char *project; /* canonical path */
     struct trust_file project_ini, project_runtime;
     struct profile profile;
-    struct kept kept; /* what of the agent outlives the VM */
+    struct kept kept;       /* what of the agent outlives the VM */
+    struct persist persist; /* the kept VM that is this session's, with its lock */
     struct plugin agent;
     struct plugin *tools; /* ntools of them */
     size_t ntools;
@@ -136,7 +140,7 @@ bool template_find_warm(struct session *s, const struct plan *plan,
 enum { TEMPLATE_PROVISION_GIB = 4, TEMPLATE_WARM_GIB = 2 };
 
 /* Files of a provisioned and of a warm layer. */
-#define TEMPLATE_DISK "disk.qcow2"
+#define TEMPLATE_DISK PATHS_DISK
 /* Files of a warm layer: the saved machine's memory and devices. */
 #define TEMPLATE_RAM "ram"
 #define TEMPLATE_STATE "state"
@@ -161,6 +165,8 @@ struct template
  * warm layer it is good, too. */
 int template_prepare(struct session *s, const struct plan *plan, struct template *out,
                      struct err *e);
+/* Finds the layers that a kept VM's disk is based on. */
+int template_reuse(struct session *s, const struct persist *v, struct template *out, struct err *e);
 void template_free(struct template *t);
 /* The text of a layer's layer.json; the caller frees it.  parent, agent and seal may be NULL. */
 char *template_json(const char *kind, const char *parent, const char *agent, const char *seal);
@@ -194,7 +200,8 @@ struct machine {
     struct port_policy ports;
     char *kernel, *rootfs, *disk, *hostname;
     char *warm_disk, *ram, *state, *template_disk, *share, *share_path;
-    int locks[3];
+    char *kept_disk;
+    int locks[4];
 };
 
 #define auto_machine __attribute__((cleanup(machine_free)))
@@ -225,6 +232,17 @@ bool session_program_tty(const struct session *s);
 /* Fails if the command of one of the profile's MCP servers is no program in the VM; as says in
  * which folder, as which user and with which environment the agent would look for it. */
 int session_check_servers(struct session *s, const struct guest_program *as, struct err *e);
+
+/* Whether this session is for a kept VM.  The name is good, or an error is made. */
+bool persist_is_wanted(const struct session *s);
+int persist_check_options(struct session *s, struct err *e);
+/* Starts the kept VM, making it if there is none.  Returns 0; 1 if it runs already, and s->link is
+ * attached to it, which is an error for a session that may not: it runs an agent; or -1. */
+int persist_start(struct session *s, struct template *t, const struct plan *plan, bool may_attach,
+                  struct err *e);
+
+/* As persist_remove, for a VM that may be about to end. */
+int persist_remove_stopped(struct session *s, const char *dir, struct err *e);
 
 /* Starts a VM, runs what body says, ends the VM.  Returns what body does, or -1. */
 int session_in_new_vm(struct session *s, int (*body)(struct session *, void *, struct err *),

@@ -29,7 +29,7 @@
 
 enum {
     FLUSH_MS = 10000,   /* a share's dirty pages reach the host's page cache in less */
-    FREEZE_MS = 120000, /* a template's whole disk, on a slow host disk */
+    FREEZE_MS = 120000, /* a template's or kept VM's whole disk, on a slow host disk */
     RESUME_S = 60,      /* a saved machine: 0.5 s, but ten at once on a small host */
     LOST_MS = 2000,
 };
@@ -91,11 +91,13 @@ void supervisor_stop(struct supervisor *s)
         return;
     }
     s->state = FLUSHING;
-    supervisor_deadline(s, s->order->template_disk ? FREEZE_MS : FLUSH_MS);
+    supervisor_deadline(s, s->order->template_disk || s->order->kept_disk ? FREEZE_MS : FLUSH_MS);
     if (s->order->template_state)
         guest_suspend_body(&body);
     else
-        guest_shutdown_body(&body, s->order->template_disk != NULL);
+        guest_shutdown_body(&body, s->order->template_disk ? GUEST_TEMPLATE
+                                   : s->order->kept_disk   ? GUEST_KEPT
+                                                           : GUEST_THROWN_AWAY);
     conn_send_open(s->guest, STREAM_SHUTDOWN, &body);
 }
 
@@ -134,7 +136,7 @@ static void on_vm_started(void *arg)
 {
     struct supervisor *s = arg;
 
-    if (!s->order->template_disk)
+    if (!s->order->template_disk && !s->order->kept_disk)
         unlink(s->overlay); /* open in the engine, gone with it */
     if (s->state == STARTING)
         s->state = BOOTING;
@@ -254,8 +256,11 @@ static int make_disk(struct supervisor *s, struct err *e)
     struct vm_disk *top = &s->config.disks[s->config.ndisks++];
 
     s->overlay = s->order->template_disk ? mem_strdup(s->order->template_disk)
+                 : s->order->kept_disk   ? mem_strdup(s->order->kept_disk)
                                          : paths_vm_disk(s->order->paths, s->id, PATHS_VM_OVERLAY);
     *top = (struct vm_disk){s->overlay, "qcow2"};
+    if (s->order->kept_disk)
+        return 0;
     return qcow2_create(AT_FDCWD, s->overlay, s->order->disk_size, e);
 }
 
@@ -372,6 +377,8 @@ int supervisor_start(const struct vm_order *order, char id[9], struct child *chi
     int keep[8], pair[2];
     size_t n = 0;
 
+    if (order->id)
+        memcpy(birth.id, order->id, sizeof(birth.id));
     if (vms_reserve(order->paths, birth.id, &lock, e) < 0)
         return -1;
     if (sock_pair(pair, e) < 0) {

@@ -25,8 +25,13 @@ struct vm_order {
      * file, rather than its disk frozen.  Else NULL. */
     const char *template_state;
     const struct port_policy *ports; /* which of the guest's are forwarded; NULL: none */
-    const char *agent;               /* for `agentvm list`, or NULL */
-    const int *keep_fds;             /* locks of layers, held while the VM lives */
+    /* The disk of a kept VM, in place of one that is thrown away: programs may end and the root
+     * file system is frozen at the end; or NULL. */
+    const char *kept_disk;
+    const char *id;      /* the VM's, or NULL: a new one */
+    const char *name;    /* what the user calls it, or NULL */
+    const char *agent;   /* for `agentvm list`, or NULL */
+    const int *keep_fds; /* locks of layers, held while the VM lives */
     size_t nkeep_fds;
 };
 

@@ -37,7 +37,10 @@ void supervisor_publish(struct supervisor *s)
                            .started = s->started,
                            .cpus = s->config.cpus,
                            .memory = s->config.memory,
-                           .detached = agent_is_detached(s)};
+                           .detached = agent_is_detached(s),
+                           .name = (char *)s->order->name,
+                           .kept = s->order->kept_disk != NULL,
+                           .disk = s->order->disk_size};
 
     info.ports = (struct port_pair *)ports_list(s->ports, &info.nports);
     vms_publish(s->order->paths, &info, NULL);

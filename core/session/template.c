@@ -281,6 +281,28 @@ bool template_find_warm(struct session *s, const struct plan *plan,
            warm_key(s, &t, plan, key, NULL) == 0;
 }
 
+/* Returns 0 or -1; a layer that is gone is an error. */
+static int use_layer(struct session *s, const char *key, struct layer *out, struct err *e)
+{
+    int rc = store_use(&s->paths, key, out, e);
+
+    if (rc <= 0)
+        return rc;
+    err_set(e, "the template that its disk is based on is gone (layer %.12s)", key);
+    return err_advise(e, "nothing on that disk can be read without it; --reset makes it anew");
+}
+
+int template_reuse(struct session *s, const struct persist *v, struct template *out, struct err *e)
+{
+    *out = TEMPLATE_INIT;
+    memcpy(s->record.base, v->base, sizeof(v->base));
+    memcpy(s->record.provisioned, v->provisioned, sizeof(v->provisioned));
+    if (s->driver->check(s->paths.cache, e) < 0 || use_layer(s, v->base, &out->base, e) < 0 ||
+        initrd_cached(&s->paths, &out->base, &out->initrd, e) < 0 || choose_accel(s, out, e) < 0)
+        return -1;
+    return v->provisioned[0] ? use_layer(s, v->provisioned, &out->provisioned, e) : 0;
+}
+
 void template_free(struct template *t)
 {
     layer_release(&t->base);

@@ -35,6 +35,11 @@ static int lock_folder(const char *folder, struct err *e)
     return steal_fd(&dir);
 }
 
+int vms_lock(const struct paths *p, struct err *e)
+{
+    return lock_folder(p->vms, e);
+}
+
 static int make_folders(const struct paths *p, const char *id, struct err *e)
 {
     auto_free char *run = mem_printf("%s/%s", p->run, id);
@@ -47,19 +52,48 @@ static int make_folders(const struct paths *p, const char *id, struct err *e)
     return 0;
 }
 
+/* Whether somebody holds the lock of the VM's folder; that of a disk is a link to it, which a
+ * reboot leaves hanging. */
+static bool is_alive(const char *folder, const char *id)
+{
+    auto_free char *path = mem_printf("%s/%s/" PATHS_VM_LOCK, folder, id);
+    auto_free char *real = realpath(path, NULL);
+    auto_close int lock = -1;
+
+    if (!real)
+        return false;
+    lock = file_lock_at(AT_FDCWD, real, true, false, NULL);
+    return lock < 0;
+}
+
+static int new_id(char id[9], struct err *e)
+{
+    unsigned char random[ID_BYTES];
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return err_errno(e, errno, "cannot get random bytes");
+    str_hex(id, random, sizeof(random));
+    return 0;
+}
+
+/* What one of that id left that was killed and is not swept yet. */
+static int clear_id(const struct paths *p, const char *id, struct err *e)
+{
+    if (is_alive(p->run, id) || is_alive(p->vms, id))
+        return err_set(e, "another VM has the ID %s", id);
+    vms_remove(p, id);
+    return 0;
+}
+
 int vms_reserve(const struct paths *p, char id[9], int *lock, struct err *e)
 {
     auto_close int in_run = lock_folder(p->run, e);
     auto_close int in_vms = in_run < 0 ? -1 : lock_folder(p->vms, e);
     auto_free char *lock_path = NULL;
     auto_free char *disk_lock = NULL;
-    unsigned char random[ID_BYTES];
 
-    if (in_vms < 0)
+    if (in_vms < 0 || (id[0] ? clear_id(p, id, e) : new_id(id, e)) < 0)
         return -1;
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        return err_errno(e, errno, "cannot get random bytes");
-    str_hex(id, random, sizeof(random));
     if (make_folders(p, id, e) < 0)
         return -1;
     lock_path = paths_vm(p, id, PATHS_VM_LOCK);
@@ -101,6 +135,10 @@ int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e
     cJSON_AddNumberToObject(json, "memory", (double)info->memory);
     cJSON_AddBoolToObject(json, "detached", info->detached);
     cJSON_AddItemToObject(json, "ports", ports_to_json(info->ports, info->nports));
+    if (info->name)
+        cJSON_AddStringToObject(json, "name", info->name);
+    cJSON_AddBoolToObject(json, "kept", info->kept);
+    cJSON_AddNumberToObject(json, "disk", (double)info->disk);
     text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     return file_write_at(AT_FDCWD, path, text, strlen(text), 0600, e);
@@ -167,37 +205,33 @@ static bool read_info(const struct paths *p, const char *id, struct vm_info *out
                             .cpus = (unsigned)number(json, "cpus"),
                             .memory = (uint64_t)number(json, "memory"),
                             .detached =
-                                cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "detached"))};
+                                cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "detached")),
+                            .name = string(json, "name"),
+                            .kept = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "kept")),
+                            .disk = (uint64_t)number(json, "disk")};
     read_ports(json, out);
     cJSON_Delete(json);
     return true;
 }
 
-static void info_free(struct vm_info *i)
+void vm_info_free(struct vm_info *i)
 {
     free(i->id);
     free(i->agent);
     free(i->project);
     free(i->ports);
-}
-
-/* Whether somebody holds the lock of the VM's folder; that of a disk is a link to it, which a
- * reboot leaves hanging. */
-static bool is_alive(const char *folder, const char *id)
-{
-    auto_free char *path = mem_printf("%s/%s/" PATHS_VM_LOCK, folder, id);
-    auto_free char *real = realpath(path, NULL);
-    auto_close int lock = -1;
-
-    if (!real)
-        return false;
-    lock = file_lock_at(AT_FDCWD, real, true, false, NULL);
-    return lock < 0;
+    free(i->name);
 }
 
 static bool is_of_project(const struct vm_info *i, const char *project)
 {
     return !project || (i->project && strcmp(i->project, project) == 0);
+}
+
+bool vm_answers(const struct vm_info *v, const char *word, const char *project)
+{
+    return strcmp(v->id, word) == 0 || (v->name && strcmp(v->name, word) == 0 && v->project &&
+                                        project && strcmp(v->project, project) == 0);
 }
 
 static int compare_start(const void *a, const void *b)
@@ -221,7 +255,7 @@ int vms_list(const struct paths *p, const char *project, struct vm_infos *out, s
             !read_info(p, entry->d_name, &info))
             continue;
         if (!is_of_project(&info, project)) {
-            info_free(&info);
+            vm_info_free(&info);
             continue;
         }
         out->v = mem_realloc(out->v, out->n + 1, sizeof(*out->v));
@@ -236,7 +270,7 @@ int vms_list(const struct paths *p, const char *project, struct vm_infos *out, s
 void vm_infos_free(struct vm_infos *v)
 {
     for (size_t i = 0; i < v->n; i++)
-        info_free(&v->v[i]);
+        vm_info_free(&v->v[i]);
     free(v->v);
     *v = (struct vm_infos){0};
 }

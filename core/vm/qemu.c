@@ -250,6 +250,8 @@ static int spawn_qemu(const struct vm_config *c, const struct qemu_info *q, int 
     spawn_pass_fd(&r, channel, QEMU_FD_CHANNEL);
     if (state >= 0)
         spawn_pass_fd(&r, state, QEMU_FD_STATE);
+    if (c->held > 0)
+        spawn_pass_fd(&r, c->held, QEMU_FD_HELD);
     if (spawn_start(&r, child, e) < 0)
         return err_exit(e, EXIT_AGENTVM);
     return 0;

@@ -181,11 +181,11 @@ static void push_disk(struct strv *argv, const struct vm_config *c, size_t i)
     }
     for (size_t n = 0; n < ARRAY_LEN(nodes); n++) {
         /* A clone is thrown away, and a layer is synced by its maker before it gets its name: the
-         * guest need not wait for the host's disk. */
+         * guest need not wait for the host's disk, unless it is to find what it wrote again. */
         cJSON *cache = cJSON_AddObjectToObject(nodes[n], "cache");
 
         cJSON_AddBoolToObject(cache, "direct", false);
-        cJSON_AddBoolToObject(cache, "no-flush", true);
+        cJSON_AddBoolToObject(cache, "no-flush", !(top && c->durable));
         cJSON_AddBoolToObject(nodes[n], "read-only", !top);
         cJSON_AddBoolToObject(nodes[n], "auto-read-only", false);
         if (top)

@@ -19,6 +19,7 @@ enum {
     QEMU_FD_QMP = 3,
     QEMU_FD_CHANNEL = 4,
     QEMU_FD_STATE = 5, /* the saved state, if qemu_takes_state_by_fd */
+    QEMU_FD_HELD = 6,  /* vm_config.held, which it knows nothing of */
 };
 
 /* Whether a state is read and written through a descriptor, as QEMU has no file: for migration

@@ -51,6 +51,9 @@ struct vm_config {
     const char *ram;
     const char
         *state; /* what vm_driver.save wrote: the machine goes on from there; NULL: it boots */
+    /* The last disk outlives the machine: what the guest flushes is flushed on the host. */
+    bool durable;
+    int held; /* descriptor of a lock that the engine holds while it lives, or 0 */
 };
 
 #define VM_SHARE_TAG "project"

@@ -372,6 +372,22 @@ static void test_flags(void **state)
                         "[image], [ports], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
 }
 
+static void test_persist(void **state)
+{
+    (void)state;
+    apply_as(PROFILE_PROJECT, "[vm]\npersist = false\n");
+    assert_int_equal(profile.project_widens.n, 0);
+    apply_as(PROFILE_PROJECT, "[vm]\npersist = true\n");
+    assert_true(profile.persist);
+    assert_int_equal(profile.project_widens.n, 1);
+    assert_string_equal(profile.project_widens.v[0], "keeps the VM's disk between runs: true");
+    assert_refused("[vm]\npersist = yes\n",
+                   "agent.ini:2: persist: 'yes' is neither 'true' nor 'false'");
+    assert_false(profile_is_flag(&profile, "vm.persist"));
+    assert_int_equal(profile_set(&profile, "--keep", "vm", "persist", "true", NULL), 0);
+    assert_true(profile_is_flag(&profile, "vm.persist"));
+}
+
 static void test_describe(void **state)
 {
     auto_free char *text = NULL;
@@ -390,6 +406,7 @@ static void test_describe(void **state)
                               "vm.memory = 1536M  (user agent.ini:2)\n"
                               "vm.disk = 20G  (built-in)\n"
                               "vm.boot-timeout = 120  (built-in)\n"
+                              "vm.persist = false  (built-in)\n"
                               "image.packages = nodejs vim  (plugin agent.ini:2, user "
                               "agent.ini:4)\n"
                               "image.base-packages =   (built-in)\n"
@@ -467,6 +484,7 @@ int main(void)
         TEST(test_project),
         TEST(test_project_is_applied),
         TEST(test_flags),
+        TEST(test_persist),
         TEST(test_describe),
         cmocka_unit_test_setup_teardown(test_load, setup_folder, teardown_folder),
     };

@@ -322,7 +322,7 @@ static void test_sample(void **state)
         line += len;
     }
     check_problems(bare.data, "");
-    assert_int_equal(keys, 13 + 1 + 1 + 1 + 3 + 1 + 1);
+    assert_int_equal(keys, 14 + 1 + 1 + 1 + 3 + 1 + 1);
     apply_as(PROFILE_PROJECT, bare.data);
     assert_int_equal(profile.cpus, 2);
     assert_int_equal(profile.nmcp, 1);
@@ -351,13 +351,13 @@ static void test_json(void **state)
     first = cJSON_GetArrayItem(cJSON_GetObjectItem(item, "origins"), 0);
     assert_string_equal(string_at(first, "source"), "built-in");
     assert_null(cJSON_GetObjectItem(first, "where"));
-    item = cJSON_GetArrayItem(list, 8);
+    item = cJSON_GetArrayItem(list, 9);
     assert_string_equal(string_at(item, "key"), "packages");
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(item, "value")), 2);
     first = cJSON_GetArrayItem(cJSON_GetObjectItem(item, "origins"), 1);
     assert_string_equal(string_at(first, "source"), "project");
     assert_string_equal(string_at(first, "where"), "agent.ini:2");
-    item = cJSON_GetArrayItem(list, 13);
+    item = cJSON_GetArrayItem(list, 14);
     assert_string_equal(string_at(cJSON_GetObjectItem(item, "value"), "base64"), "/w==");
     cJSON_Delete(list);
 }

@@ -31,7 +31,7 @@ static struct prune_item other(enum prune_kind kind, int64_t used, bool in_use)
     return it;
 }
 
-/* One letter per item: Goes, in Use, Recent, Parent, Failed. */
+/* One letter per item: Goes, in Use, Recent, Parent, Based, Failed. */
 static void assert_verdicts(struct prune_item *items, size_t n, int64_t cutoff,
                             const char *expected)
 {
@@ -40,7 +40,7 @@ static void assert_verdicts(struct prune_item *items, size_t n, int64_t cutoff,
 
     prune_decide(&l, cutoff);
     for (size_t i = 0; i < n; i++)
-        got[i] = "GURPF"[items[i].verdict];
+        got[i] = "GURPBF"[items[i].verdict];
     assert_string_equal(got, expected);
 }
 
@@ -52,6 +52,21 @@ static void test_age_and_use(void **state)
     (void)state;
     assert_verdicts(items, ARRAY_LEN(items), CUTOFF, "GRUU");
     assert_verdicts(items, ARRAY_LEN(items), PRUNE_ALL, "GGUU");
+}
+
+/* What a kept VM's disk is based on stays, with what it is made from itself. */
+static void test_based(void **state)
+{
+    struct prune_item items[] = {layer("base", "", OLD, false), layer("prov", "base", OLD, false),
+                                 layer("warm", "prov", OLD, false), layer("other", "", OLD, false)};
+    struct prune_list l = {items, ARRAY_LEN(items)};
+    auto_strv struct strv keys = STRV_INIT;
+
+    (void)state;
+    strv_push(&keys, "prov");
+    strv_push(&keys, "");
+    prune_protect(&l, &keys);
+    assert_verdicts(items, ARRAY_LEN(items), PRUNE_ALL, "PBGG");
 }
 
 /* A kept layer keeps what it is made from, however old; one that goes does not. */
@@ -402,12 +417,19 @@ static void test_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_age_and_use), cmocka_unit_test(test_parents),
-        cmocka_unit_test(test_other_kinds), cmocka_unit_test(test_failed),
-        cmocka_unit_test(test_cycle),       WITH_FIXTURE(test_scan),
-        WITH_FIXTURE(test_dry_run),         WITH_FIXTURE(test_remove),
-        WITH_FIXTURE(test_used_meanwhile),  WITH_FIXTURE(test_makers),
-        WITH_FIXTURE(test_machines),        WITH_FIXTURE(test_initrd_use),
+        cmocka_unit_test(test_age_and_use),
+        cmocka_unit_test(test_parents),
+        cmocka_unit_test(test_based),
+        cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_failed),
+        cmocka_unit_test(test_cycle),
+        WITH_FIXTURE(test_scan),
+        WITH_FIXTURE(test_dry_run),
+        WITH_FIXTURE(test_remove),
+        WITH_FIXTURE(test_used_meanwhile),
+        WITH_FIXTURE(test_makers),
+        WITH_FIXTURE(test_machines),
+        WITH_FIXTURE(test_initrd_use),
         WITH_FIXTURE(test_failure),
     };
 

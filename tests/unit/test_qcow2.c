@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -131,14 +132,81 @@ static void test_qemu_img_agrees(void **state)
     }
 }
 
+/* Writes and reads pass through QEMU: data stays where it was, the rest is zeros. */
+static void qemu_io(const char *path, const char *command)
+{
+    char *argv[] = {(char[]){"qemu-io"},
+                    (char[]){"-f"},
+                    (char[]){"qcow2"},
+                    (char[]){"-c"},
+                    (char *)command,
+                    (char *)path,
+                    NULL};
+    auto_buf struct buf out = BUF_INIT;
+    struct exit_status status = {0};
+
+    assert_int_equal(spawn_capture(argv, 65536, 10000, &out, NULL, &status, NULL), 0);
+    assert_int_equal(exit_status_code(status), 0);
+    if (strstr(out.data, "failed") || strstr(out.data, "error"))
+        fail_msg("%s: %s", command, out.data);
+}
+
+static void test_grow(void **state)
+{
+    static const uint64_t sizes[] = {UINT64_C(20) << 30, UINT64_C(21) << 30, UINT64_C(4) << 40};
+    struct fixture *f = *state;
+    auto_free char *program = spawn_find("qemu-io");
+
+    if (!program)
+        skip();
+    assert_int_equal(qcow2_create(f->dirfd, "disk", UINT64_C(10) << 30, NULL), 0);
+    qemu_io(f->path, "write -P 7 10737352704 65536"); /* its last cluster */
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        auto_buf struct buf check = BUF_INIT, info = BUF_INIT;
+        auto_free char *end = mem_printf("write -P 9 %llu 512", (unsigned long long)sizes[i] - 512);
+
+        assert_int_equal(qcow2_grow(f->path, sizes[i], NULL), 0);
+        qemu_io(f->path, "read -P 7 10737352704 65536");
+        qemu_io(f->path, "read -P 0 10737418240 65536");
+        qemu_io(f->path, end);
+        qemu_img("check", f->path, &check);
+        assert_true(number(&check, "check-errors") < 1);
+        assert_true(number(&check, "leaks") < 1 && number(&check, "corruptions") < 1);
+        qemu_img("info", f->path, &info);
+        assert_true((uint64_t)number(&info, "virtual-size") == sizes[i]);
+    }
+}
+
+static void test_grow_refusals(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+    auto_close int fd = -1;
+
+    assert_int_equal(qcow2_grow(f->path, 1 << 20, &e), -1);
+    assert_int_equal(qcow2_create(f->dirfd, "disk", UINT64_C(20) << 30, NULL), 0);
+    assert_int_equal(qcow2_grow(f->path, (UINT64_C(20) << 30) - 512, &e), -1);
+    assert_non_null(strstr(e.msg, "it has 21474836480 bytes already"));
+    assert_int_equal(qcow2_grow(f->path, (UINT64_C(4) << 40) + 512, &e), -1);
+    assert_non_null(strstr(e.msg, "cannot grow beyond 4096 GiB"));
+    assert_int_equal(qcow2_grow(f->path, QCOW2_SIZE_MAX + 512, &e), -1);
+    fd = open(f->path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "\1", 1, 79), 1); /* "dirty", of the incompatible features */
+    assert_int_equal(qcow2_grow(f->path, UINT64_C(40) << 30, &e), -1);
+    assert_non_null(strstr(e.msg, "no image that can be grown"));
+    assert_int_equal(pwrite(fd, "\0", 1, 79), 1);
+    assert_int_equal(qcow2_grow(f->path, UINT64_C(40) << 30, &e), 0);
+    assert_int_equal(ftruncate(fd, 10), 0);
+    assert_int_equal(qcow2_grow(f->path, UINT64_C(50) << 30, &e), -1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_header),
-        TEST(test_refusals),
-        TEST(test_qemu_img_agrees),
+        TEST(test_header), TEST(test_refusals),      TEST(test_qemu_img_agrees),
+        TEST(test_grow),   TEST(test_grow_refusals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

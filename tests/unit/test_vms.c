@@ -38,7 +38,7 @@ struct vm {
 static struct vm reserve(struct fixture *f)
 {
     auto_err struct err e = ERR_INIT;
-    struct vm vm;
+    struct vm vm = {0};
 
     ASSERT_OK(e, vms_reserve(&f->paths, vm.id, &vm.lock, &e));
     assert_true(vms_is_id(vm.id));

@@ -49,12 +49,12 @@ wait_for() {
 }
 
 vms_running() {
-    "$AGENTVM" list --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)))'
+    "$AGENTVM" list --json | python3 -c 'import json,sys; print(sum(v["state"] == "running" for v in json.load(sys.stdin)))'
 }
 
 # vm_field NAME: of the first VM that runs.
 vm_field() {
-    "$AGENTVM" list --json | python3 -c 'import json,sys; v=json.load(sys.stdin); print(v[0][sys.argv[1]] if v else "")' "$1"
+    "$AGENTVM" list --json | python3 -c 'import json,sys; v=[v for v in json.load(sys.stdin) if v["state"] == "running"]; print(v[0][sys.argv[1]] if v else "")' "$1"
 }
 
 a_vm_runs() { [ "$(vms_running)" -gt 0 ]; }
