@@ -25,13 +25,13 @@ static void add_layer(cJSON *list, const char *kind, const char *key, bool exist
     cJSON_AddItemToArray(list, o);
 }
 
-static void add_mounts(cJSON *root, const char *project)
+static void add_mounts(cJSON *root, const struct session *s)
 {
     cJSON *list = cJSON_AddArrayToObject(root, "mounts"), *o = cJSON_CreateObject();
 
-    cJSON_AddItemToObject(o, "host", json_text(project));
-    cJSON_AddItemToObject(o, "guest", json_text(project));
-    cJSON_AddBoolToObject(o, "writable", true);
+    cJSON_AddItemToObject(o, "host", json_text(s->project));
+    cJSON_AddItemToObject(o, "guest", json_text(s->project));
+    cJSON_AddBoolToObject(o, "writable", !s->profile.readonly);
     cJSON_AddItemToArray(list, o);
 }
 
@@ -139,7 +139,7 @@ char *plan_view_json(const struct plan_view *v)
     add_layer(layers, "provisioned", v->keys.provisioned, v->has_provisioned);
     add_layer(layers, "warm", v->warm, v->has_warm);
     cJSON_AddItemToObject(root, "packages", json_texts(&v->packages));
-    add_mounts(root, v->session->project);
+    add_mounts(root, v->session);
     add_environment(root, v);
     add_credentials(root, &v->auth);
     cJSON_AddItemToObject(root, "accounts", plan_view_accounts(&v->auth));

@@ -143,7 +143,8 @@ static void add_image(struct buf *out, const struct plan_view *v)
 
 static void add_session(struct buf *out, const struct plan_view *v, const char *project)
 {
-    buf_printf(out, "\nmounts:\n  %s  writable, at the same path in the VM\n", project);
+    buf_printf(out, "\nmounts:\n  %s  %s, at the same path in the VM\n", project,
+               v->session->profile.readonly ? "read-only" : "writable");
     buf_puts(out, "\ncredentials:\n");
     if (v->auth_error.msg)
         buf_printf(out, "  none: %s\n", v->auth_error.msg);

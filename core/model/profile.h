@@ -69,6 +69,8 @@ struct profile {
     uint64_t memory;                 /* [vm] memory, bytes; 512M to 1T */
     uint64_t disk;                   /* [vm] disk, bytes; 10G to 16T */
     unsigned boot_timeout;           /* [vm] boot-timeout, seconds; 10 to 3600 */
+    bool readonly;                   /* [project] readonly: the VM cannot write to the folder */
+    bool offline;                    /* [network] offline: the VM has no network */
     struct strv packages;            /* [image] packages: added to the seed set */
     struct strv base_packages;       /* [image] base-packages: replaces the seed set if not empty */
     struct strv env;                 /* [env] NAME = value */

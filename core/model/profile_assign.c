@@ -9,7 +9,7 @@
 
 enum { SHOWN_MAX = 80 };
 
-static const char *const sections[] = {"agent", "vm", "image", "env"};
+static const char *const sections[] = {"agent", "vm", "image", "project", "network", "env"};
 
 /* ---- sections ------------------------------------------------------------------------------- */
 
@@ -41,13 +41,16 @@ static int unknown_section(const char *where, const char *section, struct err *e
 {
     auto_free char *shown = show_text(section, SHOWN_MAX);
     const char *nearest = str_nearest(section, sections, ARRAY_LEN(sections));
+    auto_buf struct buf all = BUF_INIT;
 
     if (nearest)
         return err_set(e, "%s: unknown section [%s]; did you mean [%s]?", where, shown, nearest);
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+        buf_printf(&all, "[%s], ", sections[i]);
     return err_set(e,
-                   "%s: unknown section [%s]; there are [agent], [vm], [image], [env], "
-                   "[mcp.NAME], [plugin.NAME] and [profile.NAME]",
-                   where, shown);
+                   "%s: unknown section [%s]; there are %s[mcp.NAME], [plugin.NAME] and "
+                   "[profile.NAME]",
+                   where, shown, all.data);
 }
 
 int profile_section(struct profile *p, enum profile_origin origin, const char *where,

@@ -41,6 +41,8 @@ char *profile_key_text(const struct profile *p, const struct profile_key *k)
         return mem_printf("%u", *(const unsigned *)at);
     case PROFILE_SIZE:
         return profile_size_text(*(const uint64_t *)at);
+    case PROFILE_BOOL:
+        return mem_strdup(*(const bool *)at ? "true" : "false");
     case PROFILE_LIST:
         break;
     }

@@ -123,6 +123,19 @@ static int set_sessions(struct profile *p, const struct profile_key *k,
     return 0;
 }
 
+/* For keys whose "true" takes something away from the guest. */
+static int set_restriction(struct profile *p, const struct profile_key *k,
+                           const struct profile_entry *entry, bool *narrower, struct err *e)
+{
+    bool *at = profile_member(p, k), value = strcmp(entry->value, "true") == 0;
+
+    if (!value && strcmp(entry->value, "false") != 0)
+        return profile_refuse(entry, entry->value, "is neither 'true' nor 'false'", e);
+    *narrower = value || !*at;
+    *at = value;
+    return 0;
+}
+
 /* Splits the value into distinct names; commas separate too. */
 static int parse_names(const struct profile_entry *entry, bool (*test)(const char *),
                        const char *what, struct strv *out, struct err *e)
@@ -225,6 +238,12 @@ static const struct profile_key keys[] = {
     {"image", "base-packages", PROFILE_LIST, AT(base_packages), set_base_packages,
      .does = "replaces the standard packages by",
      .help = "Debian packages to install instead of the standard ones", .example = "git curl"},
+    {"project", "readonly", PROFILE_BOOL, AT(readonly), set_restriction, NARROWS,
+     .does = "lets the VM write to the folder: readonly =",
+     .help = "whether the VM can only read the folder: true or false", .example = "true"},
+    {"network", "offline", PROFILE_BOOL, AT(offline), set_restriction, NARROWS,
+     .does = "lets the VM use the network: offline =",
+     .help = "whether the VM has no network: true or false", .example = "true"},
 };
 
 const struct profile_key *profile_keys(size_t *n)

@@ -22,6 +22,7 @@ enum profile_type {
     PROFILE_TEXT,   /* char * */
     PROFILE_NUMBER, /* unsigned */
     PROFILE_SIZE,   /* uint64_t, bytes */
+    PROFILE_BOOL,   /* bool; "true" or "false" */
     PROFILE_LIST,   /* struct strv; in a file the value may go on in indented lines */
 };
 

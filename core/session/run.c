@@ -236,8 +236,25 @@ static int choose_vm(struct session *s, char **id, struct err *e)
     return err_advise(e, "choose one with --vm, or start another with --new");
 }
 
+/* A VM that runs has what it was started with: what the command line takes away, it could not take
+ * away any more. */
+static int check_restrictions(const struct session *s, const char *id, struct err *e)
+{
+    for (size_t i = 0; i < s->options.nflags; i++) {
+        const struct session_flag *f = &s->options.flags[i];
+
+        if (strcmp(f->section, "project") != 0 && strcmp(f->section, "network") != 0)
+            continue;
+        err_set(e, "%s has no effect on VM %s, which runs already", f->option, id);
+        return err_advise(e, "start another with --new, or leave %s out", f->option);
+    }
+    return 0;
+}
+
 static int attach(struct session *s, const char *id, char *const *argv, struct err *e)
 {
+    if (check_restrictions(s, id, e) < 0)
+        return -1;
     s->link = client_attach(&s->task, &s->paths, id, e);
     if (!s->link)
         return -1;

@@ -36,7 +36,8 @@ struct session_options {
     const char *project; /* --project, or NULL: the working directory */
     const char *timing;  /* --timing: a file, "-" for stderr, or NULL */
     const char *vm;      /* --vm, or NULL */
-    bool trust, offline, new_vm;
+    bool trust, new_vm;
+    bool no_setup;     /* --no-setup: make no template */
     bool cold;         /* --cold: boot, whatever is saved */
     bool raw;          /* --raw: the program's output reaches a terminal unfiltered */
     char *const *args; /* NULL-terminated; the agent's or the command's */

@@ -329,7 +329,7 @@ static int qemu_fingerprint(const struct vm_config *c, struct digest *d, struct 
 
     common.id = common.console = common.ram = "-";
     common.share = common.kept = c->share ? "-" : NULL;
-    common.kept_readonly = false;
+    common.share_readonly = common.kept_readonly = common.offline = false;
     common.state = NULL;
     if (common.ndisks > 0)
         common.disks[common.ndisks - 1].path = "-";

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "helpers.h"
 #include "model/profile.h"
 
 #define GIB ((uint64_t)1 << 30)
@@ -159,15 +160,29 @@ static void test_unknown(void **state)
     assert_refused("[agent]\nxyzzy = 2\n",
                    "agent.ini:2: unknown key 'xyzzy' in [agent]; there are name, tools, sessions");
     assert_refused("[vmm]\ncpus = 2\n", "agent.ini:1: unknown section [vmm]; did you mean [vm]?");
-    assert_refused("[network]\n",
-                   "agent.ini:1: unknown section [network]; there are [agent], [vm], "
-                   "[image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
+    assert_refused("[xyzzy]\n",
+                   "agent.ini:1: unknown section [xyzzy]; there are " PROFILE_SECTIONS);
     assert_refused("[plugin.A]\n", "agent.ini:1: [plugin.A] does not name a plugin (lower-case "
                                    "letters, digits and '-')");
     assert_refused("[plugin.a]\nB = 1\n", "agent.ini:2: 'B' is not the name of an option "
                                           "(lower-case words joined by '-')");
     assert_refused("[env]\nA-B = 1\n", "agent.ini:2: 'A-B' is not the name of a variable (letters, "
                                        "digits and '_', not starting with a digit)");
+}
+
+/* A project may switch restrictions on, never off what the user switched on. */
+static void test_restrictions(void **state)
+{
+    (void)state;
+    assert_refused("[project]\nreadonly = yes\n",
+                   "agent.ini:2: readonly: 'yes' is neither 'true' nor 'false'");
+    apply_as(PROFILE_PROJECT, "[project]\nreadonly = false\n[network]\noffline = true\n");
+    assert_int_equal(profile.project_widens.n, 0);
+    assert_true(profile.offline);
+    assert_false(profile.readonly);
+    apply("[project]\nreadonly = true\n");
+    apply_as(PROFILE_PROJECT, "[project]\nreadonly = false\n");
+    assert_int_equal(profile.project_widens.n, 1);
 }
 
 static void test_bad_values(void **state)
@@ -237,8 +252,7 @@ static void test_bad_bytes(void **state)
     assert_refused("[vm]\ncpus = 1\rmemory = 1G\n",
                    "agent.ini:2: the line contains the control character 0x0d");
     assert_refused("[\xc2\x9bx]\n",
-                   "agent.ini:1: unknown section [\\xc2\\x9bx]; there are [agent], "
-                   "[vm], [image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
+                   "agent.ini:1: unknown section [\\xc2\\x9bx]; there are " PROFILE_SECTIONS);
 }
 
 /* A text with one line of len bytes, "A = xxx...", in [env]. */
@@ -368,8 +382,7 @@ static void test_flags(void **state)
     assert_flag_refused("vm", "cpsu", "1",
                         "--flag: unknown key 'cpsu' in [vm]; did you mean 'cpus'?");
     assert_flag_refused("mv", "cpus", "1",
-                        "--flag: unknown section [mv]; there are [agent], [vm], "
-                        "[image], [env], [mcp.NAME], [plugin.NAME] and [profile.NAME]");
+                        "--flag: unknown section [mv]; there are " PROFILE_SECTIONS);
 }
 
 static void test_describe(void **state)
@@ -393,6 +406,8 @@ static void test_describe(void **state)
                               "image.packages = nodejs vim  (plugin agent.ini:2, user "
                               "agent.ini:4)\n"
                               "image.base-packages =   (built-in)\n"
+                              "project.readonly = false  (built-in)\n"
+                              "network.offline = false  (built-in)\n"
                               "env.A = 1  (user agent.ini:6)\n"
                               "env.B = two\\nlines\\x1b  (command line --env)\n"
                               "plugin.claude.model = x  (project agent.ini:4)\n");
@@ -456,6 +471,7 @@ int main(void)
         TEST(test_lists),
         TEST(test_unknown),
         TEST(test_bad_values),
+        TEST(test_restrictions),
         TEST(test_bad_lines),
         TEST(test_bad_bytes),
         TEST(test_long_lines),
