@@ -156,9 +156,10 @@ static int die_with_parent(int death_signal, pid_t parent)
 struct child_failure {
     int errnum;
     int stage;
+    struct jail_failure jail;
 };
 
-enum { STAGE_PREPARE, STAGE_CWD, STAGE_EXEC };
+enum { STAGE_PREPARE, STAGE_JAIL, STAGE_CWD, STAGE_EXEC };
 
 /* Forks the program, which goes on; this process becomes its leader and does not return. */
 static int fork_led(void)
@@ -172,7 +173,19 @@ static int fork_led(void)
     return pid < 0 ? -1 : lead_become_foreground();
 }
 
-static int prepare_child(const struct spawn_request *r, int *report, pid_t parent)
+static int enter_jail(const struct spawn_request *r, struct child_failure *failure)
+{
+    if (!r->jail)
+        return 0;
+    failure->stage = STAGE_JAIL;
+    if (jail_enter(r->jail, &failure->jail) < 0)
+        return -1;
+    failure->stage = STAGE_PREPARE;
+    return 0;
+}
+
+static int prepare_child(const struct spawn_request *r, int *report, pid_t parent,
+                         struct child_failure *failure)
 {
     int death_signal = r->led ? SIGKILL : r->death_signal;
 
@@ -187,9 +200,10 @@ static int prepare_child(const struct spawn_request *r, int *report, pid_t paren
         if (fork_led() < 0)
             return -1;
     }
-    if (become_user(r) < 0)
+    if (become_user(r) < 0 || enter_jail(r, failure) < 0)
         return -1;
-    return die_with_parent(death_signal, parent); /* after setuid, which clears it */
+    /* After the changes of rights, which clear it. */
+    return die_with_parent(death_signal, parent);
 }
 
 static void run_child(const struct spawn_request *r, const char *file, int report, pid_t parent)
@@ -197,7 +211,7 @@ static void run_child(const struct spawn_request *r, const char *file, int repor
     struct child_failure failure = {.stage = STAGE_PREPARE};
     ssize_t n;
 
-    if (prepare_child(r, &report, parent) == 0) {
+    if (prepare_child(r, &report, parent, &failure) == 0) {
         failure.stage = STAGE_CWD;
         if (!r->cwd || chdir(r->cwd) == 0) {
             failure.stage = STAGE_EXEC;
@@ -226,6 +240,8 @@ static int exec_failed(const struct spawn_request *r, struct child_failure f, st
 {
     if (f.stage == STAGE_PREPARE)
         return err_errno(e, f.errnum, "cannot prepare a process for %s", r->argv[0]);
+    if (f.stage == STAGE_JAIL)
+        return jail_explain(r->jail, f.jail, f.errnum, e);
     if (f.stage == STAGE_CWD)
         return err_errno(e, f.errnum, "cannot enter folder %s", r->cwd);
     err_errno(e, f.errnum, "cannot execute %s", r->argv[0]);

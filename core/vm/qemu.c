@@ -230,6 +230,7 @@ static int spawn_qemu(const struct vm_config *c, const struct qemu_info *q, int 
     auto_strv struct strv argv = STRV_INIT, env = STRV_INIT;
     auto_close int log = -1, console = -1, state = -1;
     struct spawn_request r = {.death_signal = SIGKILL};
+    struct jail jail = {c->share, c->scratch, c->binds, c->nbinds};
 
     if (qemu_args(c, q, &argv, e) < 0 || open_state(c, q, &state, e) < 0)
         return -1;
@@ -250,6 +251,10 @@ static int spawn_qemu(const struct vm_config *c, const struct qemu_info *q, int 
     spawn_pass_fd(&r, channel, QEMU_FD_CHANNEL);
     if (state >= 0)
         spawn_pass_fd(&r, state, QEMU_FD_STATE);
+    if (c->nbinds > 0) {
+        r.jail = &jail;
+        r.cwd = "/"; /* the folder that we are in may be a way around */
+    }
     if (spawn_start(&r, child, e) < 0)
         return err_exit(e, EXIT_AGENTVM);
     return 0;

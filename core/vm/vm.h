@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "proc/jail.h"
 #include "proc/loop.h"
 
 enum vm_accel {
@@ -43,6 +44,11 @@ struct vm_config {
      * cannot write to it. */
     const char *kept;
     bool kept_readonly;
+    /* How the engine sees share and scratch (which may be kept) differently from the rest of the
+     * host; without any it runs in no namespace. */
+    const struct jail_bind *binds;
+    size_t nbinds;
+    const char *scratch;
     bool offline;           /* the guest reaches nothing over its network */
     const char *console;    /* file that the serial console is logged to */
     const char *stderr_log; /* file that the engine's own messages go to */
