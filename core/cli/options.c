@@ -53,6 +53,8 @@ static const struct option {
      "approve the project's files as they are"},
     {"--readonly", 0, "[BOOL]", OPT_SESSION, ID_PROFILE_KEY, "project", "readonly",
      "the VM cannot write to the folder"},
+    {"--git-readonly", 0, "[BOOL]", OPT_SESSION, ID_PROFILE_KEY, "project", "git-readonly",
+     "the VM cannot write to what is git's in it"},
     {"--offline", 0, "[BOOL]", OPT_SESSION, ID_PROFILE_KEY, "network", "offline",
      "the VM has no network"},
     {"--no-setup", 0, NULL, OPT_SESSION, ID_NO_SETUP, NULL, NULL,

@@ -1,5 +1,6 @@
 /* `agentvm plan --json`: the plans as they are, and what follows from them. */
 #include <cjson/cJSON.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/plan_view.h"
@@ -25,14 +26,43 @@ static void add_layer(cJSON *list, const char *kind, const char *key, bool exist
     cJSON_AddItemToArray(list, o);
 }
 
-static void add_mounts(cJSON *root, const struct session *s)
+static void add_mount(cJSON *list, const char *host, const char *guest, bool writable)
 {
-    cJSON *list = cJSON_AddArrayToObject(root, "mounts"), *o = cJSON_CreateObject();
+    cJSON *o = cJSON_CreateObject();
 
-    cJSON_AddItemToObject(o, "host", json_text(s->project));
-    cJSON_AddItemToObject(o, "guest", json_text(s->project));
-    cJSON_AddBoolToObject(o, "writable", !s->profile.readonly);
+    cJSON_AddItemToObject(o, "host", json_text(host));
+    cJSON_AddItemToObject(o, "guest", json_text(guest));
+    cJSON_AddBoolToObject(o, "writable", writable);
     cJSON_AddItemToArray(list, o);
+}
+
+static const char *guest_path(const struct view *v, const struct jail_bind *b)
+{
+    for (size_t i = 0; i < v->nitems; i++)
+        if (strcmp(v->items[i].source, b->target) == 0)
+            return v->items[i].path;
+    return b->source;
+}
+
+/* What of the host's files the VM sees, and may write. */
+static void add_files(cJSON *root, const struct session *s)
+{
+    cJSON *mounts = cJSON_AddArrayToObject(root, "mounts");
+    cJSON *masks = cJSON_AddArrayToObject(root, "masks");
+    cJSON *git = cJSON_AddArrayToObject(root, "git_readonly");
+    const struct view *v = &s->view;
+
+    add_mount(mounts, s->project, s->project, !s->profile.readonly);
+    for (size_t i = 0; i < v->nbinds; i++) {
+        const struct jail_bind *b = &v->binds[i];
+
+        if (b->kind == JAIL_MASK)
+            cJSON_AddItemToArray(masks, json_text(b->target));
+        else if (b->kind == JAIL_PIN && b->readonly)
+            cJSON_AddItemToArray(git, json_text(b->target));
+        else if (b->kind == JAIL_MOUNT)
+            add_mount(mounts, b->source, guest_path(v, b), !b->readonly);
+    }
 }
 
 /* Names of the session's variables, each once; secret ones are credentials. */
@@ -139,7 +169,7 @@ char *plan_view_json(const struct plan_view *v)
     add_layer(layers, "provisioned", v->keys.provisioned, v->has_provisioned);
     add_layer(layers, "warm", v->warm, v->has_warm);
     cJSON_AddItemToObject(root, "packages", json_texts(&v->packages));
-    add_mounts(root, v->session);
+    add_files(root, v->session);
     add_environment(root, v);
     add_credentials(root, &v->auth);
     cJSON_AddItemToObject(root, "accounts", plan_view_accounts(&v->auth));

@@ -141,10 +141,27 @@ static void add_image(struct buf *out, const struct plan_view *v)
     add_steps(out, &v->provision, 1u << PLAN_FILE | 1u << PLAN_RUN | 1u << PLAN_WARM);
 }
 
+/* What of the host's files the VM sees, and may write. */
+static void add_mounts(struct buf *out, const struct session *s, const char *project)
+{
+    const struct view *v = &s->view;
+
+    buf_printf(out, "\nmounts:\n  %s  %s, at the same path in the VM\n", project,
+               s->profile.readonly ? "read-only" : "writable");
+    for (size_t i = 0; i < v->nbinds; i++) {
+        const struct jail_bind *b = &v->binds[i];
+        auto_free char *path = str_quote(b->kind == JAIL_MOUNT ? b->source : b->target);
+
+        if (b->kind == JAIL_MASK)
+            buf_printf(out, "  %s  hidden\n", path);
+        else if (b->readonly || b->kind == JAIL_MOUNT)
+            buf_printf(out, "  %s  %s\n", path, b->readonly ? "read-only" : "writable");
+    }
+}
+
 static void add_session(struct buf *out, const struct plan_view *v, const char *project)
 {
-    buf_printf(out, "\nmounts:\n  %s  %s, at the same path in the VM\n", project,
-               v->session->profile.readonly ? "read-only" : "writable");
+    add_mounts(out, v->session, project);
     buf_puts(out, "\ncredentials:\n");
     if (v->auth_error.msg)
         buf_printf(out, "  none: %s\n", v->auth_error.msg);

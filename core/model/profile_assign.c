@@ -9,7 +9,8 @@
 
 enum { SHOWN_MAX = 80 };
 
-static const char *const sections[] = {"agent", "vm", "image", "project", "network", "env"};
+static const char *const sections[] = {"agent", "vm",     "image",   "project",
+                                       "mask",  "mounts", "network", "env"};
 
 /* ---- sections ------------------------------------------------------------------------------- */
 
@@ -24,7 +25,7 @@ bool profile_key_is_list(const char *section, const char *key)
         profile_named_split(key, &inner_section, &inner_key) &&
         !str_starts(inner_section, PROFILE_NAMED_SECTION))
         return profile_key_is_list(inner_section, inner_key);
-    return k && k->type == PROFILE_LIST;
+    return k && profile_type_is_list(k->type);
 }
 
 static int check_plugin_section(const char *where, const char *section, struct err *e)

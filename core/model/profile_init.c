@@ -33,6 +33,9 @@ void profile_free(struct profile *p)
     free(p->backend);
     strv_free(&p->packages);
     strv_free(&p->base_packages);
+    strv_free(&p->masks);
+    strv_free(&p->mounts_readonly);
+    strv_free(&p->mounts_writable);
     strv_free(&p->env);
     strv_free(&p->tools);
     strv_free(&p->project_widens);

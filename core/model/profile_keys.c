@@ -241,10 +241,29 @@ static const struct profile_key keys[] = {
     {"project", "readonly", PROFILE_BOOL, AT(readonly), set_restriction, NARROWS,
      .does = "lets the VM write to the folder: readonly =",
      .help = "whether the VM can only read the folder: true or false", .example = "true"},
+    {"project", "git-readonly", PROFILE_BOOL, AT(git_readonly), set_restriction, NARROWS,
+     .does = "lets the VM write to .git: git-readonly =",
+     .help = "whether the VM can only read what is git's in the folder: true or false",
+     .example = "true"},
+    {"mask", "paths", PROFILE_PATHS, AT(masks), profile_add_masks, NARROWS, .adds = true,
+     .help = "files and folders in the folder that the VM sees empty; * and ? match names, and "
+             "**/ before a name any folder",
+     .example = ".env **/*.pem"},
+    {"mounts", "readonly", PROFILE_PATHS, AT(mounts_readonly), profile_add_mounts, .adds = true,
+     .does = "lets the VM read", .help = "other files and folders of the host that the VM can read",
+     .example = "/opt/sdk"},
+    {"mounts", "writable", PROFILE_PATHS, AT(mounts_writable), profile_add_mounts, .adds = true,
+     .does = "lets the VM read and write", .help = "the same, and it can write to them",
+     .example = "~/src/shared"},
     {"network", "offline", PROFILE_BOOL, AT(offline), set_restriction, NARROWS,
      .does = "lets the VM use the network: offline =",
      .help = "whether the VM has no network: true or false", .example = "true"},
 };
+
+bool profile_type_is_list(enum profile_type type)
+{
+    return type == PROFILE_LIST || type == PROFILE_PATHS;
+}
 
 const struct profile_key *profile_keys(size_t *n)
 {

@@ -19,7 +19,7 @@
 #include "base/str.h"
 
 /* Names in the scratch folder. */
-#define EMPTY_FILE "empty"
+#define EMPTY_FILE "empty.f"
 #define EMPTY_FOLDER "empty.d"
 
 /* Room for the names in it, and no more. */
@@ -108,8 +108,8 @@ static int set_readonly(int fd, unsigned flags)
 /* Mounts what source is onto what target is, with all that is mounted below. */
 static int bind_fd(int source, int target, bool readonly)
 {
-    int copy = open_tree(source, "",
-                         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+    int copy =
+        open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
     int rc;
 
     if (copy < 0)

@@ -1,10 +1,10 @@
 /* A child's own view of some files: a mount namespace in which parts of a hostile tree stay as they
  * are, others are hidden, and further files of the host appear in a folder of ours.
  *
- * Root needs a mount namespace only.  Any other user gets a user namespace, too, in which the uid is
- * the same as outside; so nothing is left of the rights to mount once the program is executed.  Root
- * loses all capabilities but those for its own files.  In either case what the child runs cannot
- * undo its view.
+ * Root needs a mount namespace only.  Any other user gets a user namespace, too, in which the uid
+ * is the same as outside; so nothing is left of the rights to mount once the program is executed.
+ * Root loses all capabilities but those for its own files.  In either case what the child runs
+ * cannot undo its view.
  *
  * Whoever made the tree may change it meanwhile: paths are walked by descriptor, through no symlink
  * and never out of the tree, and mounts are attached to what was found.  Linux 5.12 is needed.

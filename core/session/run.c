@@ -163,6 +163,9 @@ int session_in_new_vm(struct session *s, int (*body)(struct session *, void *, s
     if (session_provision_plan(s, &plan, e) < 0 || template_prepare(s, &plan, &t, e) < 0)
         return -1;
     stage_begin(&s->stages, "start", "starting the VM", false);
+    /* As late as can be: the project may change while the template is made. */
+    if (s->project && view_prepare(&s->paths, &s->profile, s->project, &s->kept, &s->view, e) < 0)
+        return -1;
     if (start_vm(s, &t, &plan, e) < 0)
         return -1;
     log_status(NULL);

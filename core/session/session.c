@@ -108,6 +108,7 @@ void session_free(struct session *s)
 {
     tty_restore(&s->tty);
     client_free(s->link);
+    view_free(&s->view);
     kept_free(&s->kept);
     for (size_t i = 0; i < s->ntools; i++)
         plugin_free(&s->tools[i]);

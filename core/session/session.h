@@ -19,6 +19,7 @@
 #include "session/kept.h"
 #include "session/record.h"
 #include "session/stage.h"
+#include "session/view.h"
 #include "vm/vm.h"
 
 /* A setting from the command line. */
@@ -59,6 +60,7 @@ struct session {
     char *project; /* canonical path */
     struct trust_file project_ini, project_runtime;
     struct profile profile;
+    struct view view; /* what the VM sees beyond the plain folder, and what it does not */
     struct kept kept; /* what of the agent outlives the VM */
     struct plugin agent;
     struct plugin *tools; /* ntools of them */

@@ -20,7 +20,8 @@
 
 /* As errors list the sections of a profile. */
 #define PROFILE_SECTIONS                                                                  \
-    "[agent], [vm], [image], [project], [network], [env], [mcp.NAME], [plugin.NAME] and " \
+    "[agent], [vm], [image], [project], [mask], [mounts], [network], [env], [mcp.NAME], " \
+    "[plugin.NAME] and "                                                                  \
     "[profile.NAME]"
 
 enum { TEST_DEADLINE_MS = 20000 };

@@ -92,7 +92,8 @@ static const char attempts[] =
     "t() { if (eval \"$1\") 2>/dev/null >&2; then echo \"+ $1\"; else echo \"- $1\"; fi; }\n"
     "t 'echo x >plain'; t 'echo x >a/b/new'; t 'rm a/b/new'\n"
     "t 'echo x >.git/config'; t 'rm .git/hooks/x'; t 'touch .git/hooks/new'; t 'mv .git git'\n"
-    "t 'mv a c'; t 'mv a/b a/c'; t 'rm -rf a/b/.git'; t 'mv a/b/.git a/x'; t 'echo x >a/b/.git/config'\n"
+    "t 'mv a c'; t 'mv a/b a/c'; t 'rm -rf a/b/.git'; t 'mv a/b/.git a/x'; t 'echo x "
+    ">a/b/.git/config'\n"
     "t 'ln .git/config link'; t 'ln .env link'; t 'chmod 777 .git/config'\n"
     "t 'mv .env env'; t 'rm .env'; t 'echo x >.env'; t 'rmdir secrets'; t 'touch secrets/x'\n"
     "t 'grep . .env'; t 'ls secrets | grep .'; t 'mv plain .env'\n"
@@ -100,7 +101,8 @@ static const char attempts[] =
     "t 'unshare -rm umount .env'; t 'unshare -rm mount -o remount,bind,rw .git'\n"
     "t 'nsenter -t $PPID -m true'; t \"grep . /proc/$PPID/root$PWD/.env\"\n"
     "t 'grep single $S/mounts/1'; t 'echo x >$S/mounts/1'; t 'grep outside $S/mounts/0/file'\n"
-    "t 'echo x >$S/mounts/0/file'; t 'echo x >$S/mounts/two'; t 'touch $S/new'; t 'rm $S/empty'\n";
+    "t 'echo x >$S/mounts/0/file'; t 'echo x >$S/mounts/two'; t 'touch $S/new'; t 'rm "
+    "$S/empty.f'\n";
 
 static const char outcome[] =
     "+ echo x >plain\n+ echo x >a/b/new\n+ rm a/b/new\n"
@@ -115,7 +117,7 @@ static const char outcome[] =
 
 static const char outcome_of_mounts[] =
     "+ grep single $S/mounts/1\n+ echo x >$S/mounts/1\n+ grep outside $S/mounts/0/file\n"
-    "- echo x >$S/mounts/0/file\n- echo x >$S/mounts/two\n- touch $S/new\n- rm $S/empty\n";
+    "- echo x >$S/mounts/0/file\n- echo x >$S/mounts/two\n- touch $S/new\n- rm $S/empty.f\n";
 
 static void check_view(unsigned uid)
 {
@@ -188,8 +190,8 @@ static void test_hostile_tree(void **state)
         const char *target;
         enum jail_kind kind;
     } cases[] = {
-        {"link", JAIL_MASK},     {"link", JAIL_PIN},    {"linked/file", JAIL_MASK},
-        {"../single", JAIL_PIN}, {"gone", JAIL_MASK},   {"linked", JAIL_PIN},
+        {"link", JAIL_MASK},     {"link", JAIL_PIN},  {"linked/file", JAIL_MASK},
+        {"../single", JAIL_PIN}, {"gone", JAIL_MASK}, {"linked", JAIL_PIN},
         {"plain/x", JAIL_MASK},
     };
     char *const argv[] = {"true", NULL};
@@ -202,8 +204,8 @@ static void test_hostile_tree(void **state)
         struct jail_bind b = {cases[i].kind, NULL, cases[i].target, true};
         struct jail j = {tree, scratch, &b, 1};
         struct spawn_request r = {.argv = argv, .jail = &j};
-        auto_free char *want = mem_printf("cannot %s %s: ",
-                                          b.kind == JAIL_PIN ? "protect" : "hide", b.target);
+        auto_free char *want =
+            mem_printf("cannot %s %s: ", b.kind == JAIL_PIN ? "protect" : "hide", b.target);
         auto_err struct err e = ERR_INIT;
         struct child c;
 

@@ -170,21 +170,6 @@ static void test_unknown(void **state)
                                        "digits and '_', not starting with a digit)");
 }
 
-/* A project may switch restrictions on, never off what the user switched on. */
-static void test_restrictions(void **state)
-{
-    (void)state;
-    assert_refused("[project]\nreadonly = yes\n",
-                   "agent.ini:2: readonly: 'yes' is neither 'true' nor 'false'");
-    apply_as(PROFILE_PROJECT, "[project]\nreadonly = false\n[network]\noffline = true\n");
-    assert_int_equal(profile.project_widens.n, 0);
-    assert_true(profile.offline);
-    assert_false(profile.readonly);
-    apply("[project]\nreadonly = true\n");
-    apply_as(PROFILE_PROJECT, "[project]\nreadonly = false\n");
-    assert_int_equal(profile.project_widens.n, 1);
-}
-
 static void test_bad_values(void **state)
 {
     static const char *const numbers[] = {"0", "65", "-1", "4x", "\"4\"", "", "1e1", "4 ; four"};
@@ -407,6 +392,10 @@ static void test_describe(void **state)
                               "agent.ini:4)\n"
                               "image.base-packages =   (built-in)\n"
                               "project.readonly = false  (built-in)\n"
+                              "project.git-readonly = false  (built-in)\n"
+                              "mask.paths =   (built-in)\n"
+                              "mounts.readonly =   (built-in)\n"
+                              "mounts.writable =   (built-in)\n"
                               "network.offline = false  (built-in)\n"
                               "env.A = 1  (user agent.ini:6)\n"
                               "env.B = two\\nlines\\x1b  (command line --env)\n"
@@ -471,7 +460,6 @@ int main(void)
         TEST(test_lists),
         TEST(test_unknown),
         TEST(test_bad_values),
-        TEST(test_restrictions),
         TEST(test_bad_lines),
         TEST(test_bad_bytes),
         TEST(test_long_lines),
