@@ -43,6 +43,7 @@ static int collect(struct session *s, struct plan_view *v, struct err *e)
     else
         v->warm[0] = '\0';
     collect_packages(s, v);
+    session_find_git(s);
     session_plan(s, PLAN_AUTH, &v->auth, &v->auth_error);
     if (session_plan(s, PLAN_LAUNCH, &v->launch, e) < 0)
         return -1;

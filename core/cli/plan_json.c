@@ -88,6 +88,16 @@ static void add_environment(cJSON *root, const struct plan_view *v)
     cJSON_AddItemToObject(root, "environment", json_texts(&names));
 }
 
+static void add_git(cJSON *root, const struct git_identity *id)
+{
+    cJSON *o = cJSON_AddObjectToObject(root, "git_identity");
+
+    if (id->name)
+        cJSON_AddItemToObject(o, "name", json_text(id->name));
+    if (id->email)
+        cJSON_AddItemToObject(o, "email", json_text(id->email));
+}
+
 static void add_credentials(cJSON *root, const struct plan *auth)
 {
     cJSON *list = cJSON_AddArrayToObject(root, "credentials");
@@ -171,6 +181,7 @@ char *plan_view_json(const struct plan_view *v)
     cJSON_AddItemToObject(root, "packages", json_texts(&v->packages));
     add_files(root, v->session);
     add_environment(root, v);
+    add_git(root, &v->session->git);
     add_credentials(root, &v->auth);
     cJSON_AddItemToObject(root, "accounts", plan_view_accounts(&v->auth));
     add_servers(root, &v->launch);

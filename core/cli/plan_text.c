@@ -159,6 +159,15 @@ static void add_mounts(struct buf *out, const struct session *s, const char *pro
     }
 }
 
+static void add_git(struct buf *out, const struct git_identity *id)
+{
+    auto_free char *name = show_text(id->name ? id->name : "", 0);
+    auto_free char *email = show_text(id->email ? id->email : "", 0);
+
+    if (id->name || id->email)
+        buf_printf(out, "\ncommits as:\n  %s <%s>\n", name, email);
+}
+
 static void add_session(struct buf *out, const struct plan_view *v, const char *project)
 {
     add_mounts(out, v->session, project);
@@ -171,6 +180,7 @@ static void add_session(struct buf *out, const struct plan_view *v, const char *
     add_steps(out, &v->auth, 1u << PLAN_ACCOUNT);
     buf_puts(out, "\nenvironment, by name:\n");
     add_environment(out, v);
+    add_git(out, &v->session->git);
     buf_puts(out, "\nfiles of the session:\n");
     add_steps(out, &v->launch,
               1u << PLAN_FILE | 1u << PLAN_IMPORT | 1u << PLAN_KEEP | 1u << PLAN_KEEP_FILE);

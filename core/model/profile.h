@@ -74,6 +74,7 @@ struct profile {
     struct strv masks;               /* [mask] paths: below the folder, may be patterns */
     struct strv mounts_readonly;     /* [mounts] readonly: absolute paths, or beginning with ~/ */
     struct strv mounts_writable;     /* [mounts] writable */
+    bool git_identity;               /* [git] identity: the host's name and address go along */
     bool offline;                    /* [network] offline: the VM has no network */
     struct strv packages;            /* [image] packages: added to the seed set */
     struct strv base_packages;       /* [image] base-packages: replaces the seed set if not empty */

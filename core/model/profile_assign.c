@@ -9,8 +9,8 @@
 
 enum { SHOWN_MAX = 80 };
 
-static const char *const sections[] = {"agent", "vm",     "image",   "project",
-                                       "mask",  "mounts", "network", "env"};
+static const char *const sections[] = {"agent",  "vm",      "image", "project", "mask",
+                                       "mounts", "network", "git",   "env"};
 
 /* ---- sections ------------------------------------------------------------------------------- */
 

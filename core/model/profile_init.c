@@ -21,6 +21,7 @@ void profile_defaults(struct profile *p)
         .memory = 4096 * mib,
         .disk = 20480 * mib,
         .boot_timeout = 120,
+        .git_identity = true,
     };
     if (half < p->memory)
         p->memory = half < 512 * mib ? 512 * mib : half / mib * mib;

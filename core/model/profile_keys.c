@@ -123,17 +123,29 @@ static int set_sessions(struct profile *p, const struct profile_key *k,
     return 0;
 }
 
-/* For keys whose "true" takes something away from the guest. */
-static int set_restriction(struct profile *p, const struct profile_key *k,
-                           const struct profile_entry *entry, bool *narrower, struct err *e)
+/* narrow: the value that takes something away from the guest. */
+static int set_bool(struct profile *p, const struct profile_key *k,
+                    const struct profile_entry *entry, bool narrow, bool *narrower, struct err *e)
 {
     bool *at = profile_member(p, k), value = strcmp(entry->value, "true") == 0;
 
     if (!value && strcmp(entry->value, "false") != 0)
         return profile_refuse(entry, entry->value, "is neither 'true' nor 'false'", e);
-    *narrower = value || !*at;
+    *narrower = value == narrow || value == *at;
     *at = value;
     return 0;
+}
+
+static int set_restriction(struct profile *p, const struct profile_key *k,
+                           const struct profile_entry *entry, bool *narrower, struct err *e)
+{
+    return set_bool(p, k, entry, true, narrower, e);
+}
+
+static int set_grant(struct profile *p, const struct profile_key *k,
+                     const struct profile_entry *entry, bool *narrower, struct err *e)
+{
+    return set_bool(p, k, entry, false, narrower, e);
 }
 
 /* Splits the value into distinct names; commas separate too. */
@@ -258,6 +270,10 @@ static const struct profile_key keys[] = {
     {"network", "offline", PROFILE_BOOL, AT(offline), set_restriction, NARROWS,
      .does = "lets the VM use the network: offline =",
      .help = "whether the VM has no network: true or false", .example = "true"},
+    {"git", "identity", PROFILE_BOOL, AT(git_identity), set_grant, NARROWS,
+     .does = "hands over your name and e-mail address for git: identity =",
+     .help = "whether git in the VM knows the host's name and e-mail address: true or false",
+     .example = "false"},
 };
 
 bool profile_type_is_list(enum profile_type type)

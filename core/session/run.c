@@ -114,8 +114,9 @@ static int start_agent(struct session *s, const struct launch *l, struct err *e)
     if (!exec)
         return err_set(e, "plugin %s starts nothing", s->agent.name);
     /* Imports first: they replace no file that a plugin writes. */
-    if (import_files(s, &l->launch, e) < 0 || provision_files(s, &l->auth, e) < 0 ||
-        provision_files(s, &l->launch, e) < 0 || run_runtime(s, l, e) < 0)
+    if (session_put_git(s, e) < 0 || import_files(s, &l->launch, e) < 0 ||
+        provision_files(s, &l->auth, e) < 0 || provision_files(s, &l->launch, e) < 0 ||
+        run_runtime(s, l, e) < 0)
         return -1;
     build_environment(s, l, false, &bare);
     program.env = bare.v;
@@ -199,6 +200,7 @@ int session_run(struct session *s, struct err *e)
         kept_prepare(&s->paths, s->project, s->agent.name, &l.launch, &s->kept, e) < 0)
         return -1;
     session_tell_accounts(&l.auth);
+    session_find_git(s);
     return session_in_new_vm(s, agent_body, &l, e);
 }
 
@@ -207,6 +209,8 @@ static int command_body(struct session *s, void *arg, struct err *e)
     auto_strv struct strv env = STRV_INIT;
     struct guest_program program = {.argv = arg, .cwd = s->project, .user = s->user.name};
 
+    if (session_put_git(s, e) < 0)
+        return -1;
     session_environment(s, &env);
     program.env = env.v;
     return session_exec(s, &program, e);
@@ -279,6 +283,7 @@ int session_exec_command(struct session *s, char *const *argv, struct err *e)
         argv = shell;
     if (session_load(s, e) < 0 || choose_vm(s, &id, e) < 0)
         return -1;
+    session_find_git(s);
     return id ? attach(s, id, argv, e) : session_in_new_vm(s, command_body, (void *)argv, e);
 }
 

@@ -16,6 +16,7 @@
 #include "proc/task.h"
 #include "proc/tty.h"
 #include "session/client.h"
+#include "session/git.h"
 #include "session/kept.h"
 #include "session/record.h"
 #include "session/stage.h"
@@ -60,6 +61,7 @@ struct session {
     char *project; /* canonical path */
     struct trust_file project_ini, project_runtime;
     struct profile profile;
+    struct git_identity git;
     struct view view; /* what the VM sees beyond the plain folder, and what it does not */
     struct kept kept; /* what of the agent outlives the VM */
     struct plugin agent;
@@ -215,6 +217,9 @@ int session_program(struct session *s, const struct guest_program *p, const stru
                     struct exit_status *status, struct err *e);
 /* Runs a program in the VM with our own standard streams.  Returns its exit code, or -1. */
 int session_exec(struct session *s, const struct guest_program *p, struct err *e);
+/* Finds the host's identity for git, if the profile wants it; hands it to the VM. */
+void session_find_git(struct session *s);
+int session_put_git(struct session *s, struct err *e);
 /* Environment of the session: the profile's, and the terminal's where there is one. */
 void session_environment(struct session *s, struct strv *env);
 bool session_has_tty(void);

@@ -1,4 +1,5 @@
-/* A walk through a project folder, whose owner may be hostile: bounded, and never through a symlink.
+/* A walk through a project folder, whose owner may be hostile: bounded, and never through a
+ * symlink.
  */
 #ifndef AGENTVM_SESSION_TREE_H
 #define AGENTVM_SESSION_TREE_H
@@ -9,9 +10,9 @@
 
 /* An entry on the walk. */
 struct tree_entry {
-    const char *path; /* relative to the folder */
-    const char *name; /* its last part */
-    int dir;          /* the folder that it is in */
+    const char *path;   /* relative to the folder */
+    const char *name;   /* its last part */
+    int dir;            /* the folder that it is in */
     unsigned char type; /* DT_* */
 };
 

@@ -85,8 +85,9 @@ static int check_mount(struct mounts *m, const char *path, const char *host, str
 static int add_mount(struct mounts *m, const char *written, bool writable, struct view *v,
                      struct err *e)
 {
-    auto_free char *path = str_starts(written, "~/") ? mem_printf("%s%s", m->paths->home, written + 1)
-                                                     : mem_strdup(written);
+    auto_free char *path = str_starts(written, "~/")
+                               ? mem_printf("%s%s", m->paths->home, written + 1)
+                               : mem_strdup(written);
     auto_free char *host = realpath(path, NULL);
     char *target = mem_printf(SHARE_MOUNTS "/%zu", m->hosts.n);
     struct stat st;

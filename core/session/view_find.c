@@ -1,5 +1,5 @@
-/* Theory of operation: git runs what .git says, hooks and settings alike, so whoever may write there
- * may run programs on the host.  Every .git of the folder is protected: a repository's, a
+/* Theory of operation: git runs what .git says, hooks and settings alike, so whoever may write
+ * there may run programs on the host.  Every .git of the folder is protected: a repository's, a
  * submodule's or worktree's, which is a file, and those of repositories inside.  A guest that could
  * rename a folder on the way to one could make another in its place, so these are pinned too. */
 #include "session/view.h"
@@ -29,9 +29,9 @@ enum {
 struct search {
     const struct profile *p;
     const char *project;
-    bool git;                  /* look for repositories */
-    struct strv repositories;  /* every .git */
-    struct strv elsewhere;     /* what a .git that is a file names, if that is in the project */
+    bool git;                 /* look for repositories */
+    struct strv repositories; /* every .git */
+    struct strv elsewhere;    /* what a .git that is a file names, if that is in the project */
     struct view_finds *finds;
 };
 
@@ -177,7 +177,8 @@ static int check_elsewhere(struct search *s, struct err *e)
             safe = view_is_inside(s->elsewhere.v[i], s->repositories.v[j]);
         if (safe)
             continue;
-        err_set(e, "cannot protect %s, where a " GIT_NAME " of this folder says that git's files are",
+        err_set(e,
+                "cannot protect %s, where a " GIT_NAME " of this folder says that git's files are",
                 shown);
         return err_advise(e, "a repository's files are protected in a folder " GIT_NAME " only");
     }

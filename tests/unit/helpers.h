@@ -19,9 +19,9 @@
 #include "proc/loop.h"
 
 /* As errors list the sections of a profile. */
-#define PROFILE_SECTIONS                                                                  \
-    "[agent], [vm], [image], [project], [mask], [mounts], [network], [env], [mcp.NAME], " \
-    "[plugin.NAME] and "                                                                  \
+#define PROFILE_SECTIONS                                                                         \
+    "[agent], [vm], [image], [project], [mask], [mounts], [network], [git], [env], [mcp.NAME], " \
+    "[plugin.NAME] and "                                                                         \
     "[profile.NAME]"
 
 enum { TEST_DEADLINE_MS = 20000 };

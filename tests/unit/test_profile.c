@@ -397,6 +397,7 @@ static void test_describe(void **state)
                               "mounts.readonly =   (built-in)\n"
                               "mounts.writable =   (built-in)\n"
                               "network.offline = false  (built-in)\n"
+                              "git.identity = true  (built-in)\n"
                               "env.A = 1  (user agent.ini:6)\n"
                               "env.B = two\\nlines\\x1b  (command line --env)\n"
                               "plugin.claude.model = x  (project agent.ini:4)\n");

@@ -53,6 +53,10 @@ static void test_restrictions(void **state)
     apply("[project]\nreadonly = true\n");
     apply_as(PROFILE_PROJECT, "[project]\nreadonly = false\n");
     assert_int_equal(profile.project_widens.n, 1);
+    apply_as(PROFILE_PROJECT, "[git]\nidentity = false\n");
+    assert_int_equal(profile.project_widens.n, 1);
+    apply_as(PROFILE_PROJECT, "[git]\nidentity = true\n");
+    assert_int_equal(profile.project_widens.n, 2);
 }
 
 /* Masks add up, a project's freely; mounts of a project need approval. */

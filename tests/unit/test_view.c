@@ -302,15 +302,9 @@ static void test_bad_mounts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_nothing_asked),
-        TEST(test_git),
-        TEST(test_gitfile),
-        TEST(test_no_git),
-        TEST(test_masks),
-        TEST(test_masks_through_links),
-        TEST(test_bounds),
-        TEST(test_mounts),
-        TEST(test_bad_mounts),
+        TEST(test_nothing_asked), TEST(test_git),    TEST(test_gitfile),
+        TEST(test_no_git),        TEST(test_masks),  TEST(test_masks_through_links),
+        TEST(test_bounds),        TEST(test_mounts), TEST(test_bad_mounts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
