@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "cli/plan_view.h"
 
-static void view_free(struct plan_view *v)
+static void free_view(struct plan_view *v)
 {
     plan_free(&v->provision);
     plan_free(&v->auth);
@@ -43,13 +43,16 @@ static int collect(struct session *s, struct plan_view *v, struct err *e)
     else
         v->warm[0] = '\0';
     collect_packages(s, v);
+    session_find_git(s);
     session_plan(s, PLAN_AUTH, &v->auth, &v->auth_error);
-    return session_plan(s, PLAN_LAUNCH, &v->launch, e);
+    if (session_plan(s, PLAN_LAUNCH, &v->launch, e) < 0)
+        return -1;
+    return session_view(s, e);
 }
 
 static int plan(struct session *s, struct cli *cli, struct err *e)
 {
-    __attribute__((cleanup(view_free))) struct plan_view v = {0};
+    __attribute__((cleanup(free_view))) struct plan_view v = {0};
     auto_free char *text = NULL;
 
     if (collect(s, &v, e) < 0)

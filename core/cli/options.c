@@ -12,7 +12,7 @@ enum option_id {
     ID_PROJECT,
     ID_ENV,
     ID_TRUST,
-    ID_OFFLINE,
+    ID_NO_SETUP,
     ID_COLD,
     ID_TIMING,
     ID_VERBOSE,
@@ -59,7 +59,14 @@ static const struct option {
      "variable for the VM; not for secrets"},
     {"--trust", 0, NULL, OPT_SESSION, ID_TRUST, NULL, NULL,
      "approve the project's files as they are"},
-    {"--offline", 0, NULL, OPT_SESSION, ID_OFFLINE, NULL, NULL, "fail rather than make a template"},
+    {"--readonly", 0, "[BOOL]", OPT_SESSION, ID_PROFILE_KEY, "project", "readonly",
+     "the VM cannot write to the folder"},
+    {"--git-readonly", 0, "[BOOL]", OPT_SESSION, ID_PROFILE_KEY, "project", "git-readonly",
+     "the VM cannot write to what is git's in it"},
+    {"--offline", 0, "[BOOL]", OPT_SESSION, ID_PROFILE_KEY, "network", "offline",
+     "the VM has no network"},
+    {"--no-setup", 0, NULL, OPT_SESSION, ID_NO_SETUP, NULL, NULL,
+     "fail rather than make a template"},
     {"--cold", 0, NULL, OPT_SESSION, ID_COLD, NULL, NULL, "boot rather than resume the saved VM"},
     {"--timing", 0, "[FILE]", OPT_SESSION, ID_TIMING, NULL, NULL,
      "write stage times as JSON to FILE, or to stderr"},
@@ -184,7 +191,7 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
 {
     switch (o->id) {
     case ID_PROFILE_KEY:
-        return add_key(cli, o, value, e);
+        return add_key(cli, o, value ? value : "true", e);
     case ID_ENV:
         return add_env(cli, o, value, e);
     case ID_PROFILE:
@@ -196,8 +203,8 @@ static int apply(struct cli *cli, const struct option *o, const char *value, str
     case ID_TRUST:
         cli->session.trust = true;
         break;
-    case ID_OFFLINE:
-        cli->session.offline = true;
+    case ID_NO_SETUP:
+        cli->session.no_setup = true;
         break;
     case ID_COLD:
         cli->session.cold = true;

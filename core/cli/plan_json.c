@@ -26,13 +26,13 @@ static void add_layer(cJSON *list, const char *kind, const char *key, bool exist
     cJSON_AddItemToArray(list, o);
 }
 
-static void add_mounts(cJSON *root, const char *project)
+static void add_mount(cJSON *list, const char *host, const char *guest, bool writable)
 {
-    cJSON *list = cJSON_AddArrayToObject(root, "mounts"), *o = cJSON_CreateObject();
+    cJSON *o = cJSON_CreateObject();
 
-    cJSON_AddItemToObject(o, "host", json_text(project));
-    cJSON_AddItemToObject(o, "guest", json_text(project));
-    cJSON_AddBoolToObject(o, "writable", true);
+    cJSON_AddItemToObject(o, "host", json_text(host));
+    cJSON_AddItemToObject(o, "guest", json_text(guest));
+    cJSON_AddBoolToObject(o, "writable", writable);
     cJSON_AddItemToArray(list, o);
 }
 
@@ -52,6 +52,35 @@ static void add_ports(cJSON *root, const struct profile *p)
         cJSON_AddNumberToObject(item, "guest", port_number(strchr(pair, '=') + 1));
         cJSON_AddNumberToObject(item, "host", port_number(host));
         cJSON_AddItemToArray(fixed, item);
+    }
+}
+
+static const char *guest_path(const struct view *v, const struct jail_bind *b)
+{
+    for (size_t i = 0; i < v->nitems; i++)
+        if (strcmp(v->items[i].source, b->target) == 0)
+            return v->items[i].path;
+    return b->source;
+}
+
+/* What of the host's files the VM sees, and may write. */
+static void add_files(cJSON *root, const struct session *s)
+{
+    cJSON *mounts = cJSON_AddArrayToObject(root, "mounts");
+    cJSON *masks = cJSON_AddArrayToObject(root, "masks");
+    cJSON *git = cJSON_AddArrayToObject(root, "git_readonly");
+    const struct view *v = &s->view;
+
+    add_mount(mounts, s->project, s->project, !s->profile.readonly);
+    for (size_t i = 0; i < v->nbinds; i++) {
+        const struct jail_bind *b = &v->binds[i];
+
+        if (b->kind == JAIL_MASK)
+            cJSON_AddItemToArray(masks, json_text(b->target));
+        else if (b->kind == JAIL_PIN && b->readonly)
+            cJSON_AddItemToArray(git, json_text(b->target));
+        else if (b->kind == JAIL_MOUNT)
+            add_mount(mounts, b->source, guest_path(v, b), !b->readonly);
     }
 }
 
@@ -76,6 +105,16 @@ static void add_environment(cJSON *root, const struct plan_view *v)
             strv_take(&names, name);
     }
     cJSON_AddItemToObject(root, "environment", json_texts(&names));
+}
+
+static void add_git(cJSON *root, const struct git_identity *id)
+{
+    cJSON *o = cJSON_AddObjectToObject(root, "git_identity");
+
+    if (id->name)
+        cJSON_AddItemToObject(o, "name", json_text(id->name));
+    if (id->email)
+        cJSON_AddItemToObject(o, "email", json_text(id->email));
 }
 
 static void add_credentials(cJSON *root, const struct plan *auth)
@@ -159,9 +198,10 @@ char *plan_view_json(const struct plan_view *v)
     add_layer(layers, "provisioned", v->keys.provisioned, v->has_provisioned);
     add_layer(layers, "warm", v->warm, v->has_warm);
     cJSON_AddItemToObject(root, "packages", json_texts(&v->packages));
-    add_mounts(root, v->session->project);
+    add_files(root, v->session);
     add_ports(root, &v->session->profile);
     add_environment(root, v);
+    add_git(root, &v->session->git);
     add_credentials(root, &v->auth);
     cJSON_AddItemToObject(root, "accounts", plan_view_accounts(&v->auth));
     add_servers(root, &v->launch);

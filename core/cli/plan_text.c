@@ -160,9 +160,36 @@ static void add_ports(struct buf *out, const struct profile *p)
         buf_puts(out, "  none\n");
 }
 
+/* What of the host's files the VM sees, and may write. */
+static void add_mounts(struct buf *out, const struct session *s, const char *project)
+{
+    const struct view *v = &s->view;
+
+    buf_printf(out, "\nmounts:\n  %s  %s, at the same path in the VM\n", project,
+               s->profile.readonly ? "read-only" : "writable");
+    for (size_t i = 0; i < v->nbinds; i++) {
+        const struct jail_bind *b = &v->binds[i];
+        auto_free char *path = str_quote(b->kind == JAIL_MOUNT ? b->source : b->target);
+
+        if (b->kind == JAIL_MASK)
+            buf_printf(out, "  %s  hidden\n", path);
+        else if (b->readonly || b->kind == JAIL_MOUNT)
+            buf_printf(out, "  %s  %s\n", path, b->readonly ? "read-only" : "writable");
+    }
+}
+
+static void add_git(struct buf *out, const struct git_identity *id)
+{
+    auto_free char *name = show_text(id->name ? id->name : "", 0);
+    auto_free char *email = show_text(id->email ? id->email : "", 0);
+
+    if (id->name || id->email)
+        buf_printf(out, "\ncommits as:\n  %s <%s>\n", name, email);
+}
+
 static void add_session(struct buf *out, const struct plan_view *v, const char *project)
 {
-    buf_printf(out, "\nmounts:\n  %s  writable, at the same path in the VM\n", project);
+    add_mounts(out, v->session, project);
     buf_puts(out, "\nports of the VM on the host's 127.0.0.1:\n");
     add_ports(out, &v->session->profile);
     buf_puts(out, "\ncredentials:\n");
@@ -174,6 +201,7 @@ static void add_session(struct buf *out, const struct plan_view *v, const char *
     add_steps(out, &v->auth, 1u << PLAN_ACCOUNT);
     buf_puts(out, "\nenvironment, by name:\n");
     add_environment(out, v);
+    add_git(out, &v->session->git);
     buf_puts(out, "\nfiles of the session:\n");
     add_steps(out, &v->launch,
               1u << PLAN_FILE | 1u << PLAN_IMPORT | 1u << PLAN_KEEP | 1u << PLAN_KEEP_FILE);

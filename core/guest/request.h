@@ -20,11 +20,11 @@ struct guest_program {
 /* The name under which the guest reaches the host's loopback; see personalize. */
 #define GUEST_HOST_NAME "host.agentvm.internal"
 
-/* A folder or file of the second share that takes the place of one in the user's home. */
+/* A folder or file of the second share that takes the place of one in the guest. */
 struct guest_keep {
     char *source; /* relative to the share */
-    char *path;   /* starting with "~/" */
-    bool file;
+    char *path;   /* absolute, or starting with "~/" */
+    bool file;    /* a link to a file rather than a mount: programs may replace it */
 };
 
 /* What makes a clone itself. */

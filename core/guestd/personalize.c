@@ -144,7 +144,27 @@ static int mount_9p(struct server *srv, const struct mount_request *m, struct er
     return 0;
 }
 
-/* What lies at a path of the share takes the place of a folder in the user's home. */
+/* Makes what something is mounted on, if it is missing: a folder, or a file for a file. */
+static int make_mount_point(const struct user *u, const char *source, const char *path,
+                            struct err *e)
+{
+    auto_close int fd = -1;
+    struct stat st;
+
+    if (stat(source, &st) < 0)
+        return err_errno(e, errno, "cannot examine %s", source);
+    if (S_ISDIR(st.st_mode)) {
+        if (mkdir(path, 0700) == 0 ? chown(path, u->uid, u->gid) < 0 : errno != EEXIST)
+            return err_errno(e, errno, "cannot create folder %s", path);
+        return 0;
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 ? errno != EEXIST : fchown(fd, u->uid, u->gid) < 0)
+        return err_errno(e, errno, "cannot create file %s", path);
+    return 0;
+}
+
+/* What lies at a path of the share takes the place of a file or folder of the guest. */
 static int mount_bind(struct server *srv, const struct mount_request *m, struct err *e)
 {
     auto_user struct user u = {0};
@@ -155,8 +175,8 @@ static int mount_bind(struct server *srv, const struct mount_request *m, struct 
     path = user_path(&u, m->path);
     if (user_make_parents(&u, path, e) < 0)
         return -1;
-    if (mkdir(path, 0700) == 0 ? chown(path, u.uid, u.gid) < 0 : errno != EEXIST)
-        return err_errno(e, errno, "cannot create folder %s", path);
+    if (make_mount_point(&u, m->source, path, e) < 0)
+        return -1;
     if (mount(m->source, path, NULL, MS_BIND, NULL) < 0)
         return err_errno(e, errno, "cannot bind %s to %s", m->source, path);
     strv_push(&srv->mounts, path);

@@ -99,5 +99,9 @@ char *paths_sessions(const struct paths *p, const char *project, const char *age
  * what contains or is inside them, the running program's plugins likewise, ~/.ssh, ~/.gnupg and
  * the like.  Any bytes in a name are fine. */
 int paths_project(const struct paths *p, const char *folder, char **out, struct err *e);
+/* Whether a file or folder (a canonical path) may be mounted in a VM, in the place that it has on
+ * the host.  Refused as above, but for what is private, which is the user's choice; and what is
+ * below the system's folders may be read. */
+int paths_mount(const struct paths *p, const char *path, bool writable, struct err *e);
 
 #endif

@@ -57,6 +57,11 @@ static bool is_below(const char *path, const char *folder)
     return is_inside(path, folder) && strcmp(path, folder) != 0;
 }
 
+static bool is_same(const char *path, const char *folder)
+{
+    return strcmp(path, folder) == 0;
+}
+
 static bool overlaps(const char *a, const char *b)
 {
     return is_inside(a, b) || is_inside(b, a);
@@ -87,8 +92,7 @@ static int refuse(const char *path, const char *why, struct err *e)
 {
     auto_free char *shown = show_text(path, 0);
 
-    err_set(e, "will not share %s with a VM: %s", shown, why);
-    return err_advise(e, "run agentvm in the folder of one project, for example ~/src/project");
+    return err_set(e, "will not share %s with a VM: %s", shown, why);
 }
 
 static int check_whole(const char *path, struct err *e)
@@ -104,7 +108,7 @@ static int check_whole(const char *path, struct err *e)
     return 0;
 }
 
-static int check_home(const char *path, const char *home, struct err *e)
+static int check_home(const char *path, const char *home, bool private, struct err *e)
 {
     auto_free char *real = canonical(home);
     struct stat a, b;
@@ -115,7 +119,7 @@ static int check_home(const char *path, const char *home, struct err *e)
         return refuse(path, "it is your home folder", e);
     if (is_inside(real, path))
         return refuse(path, "it contains your home folder", e);
-    for (size_t i = 0; i < ARRAY_LEN(private_folders); i++) {
+    for (size_t i = 0; private && i < ARRAY_LEN(private_folders); i++) {
         auto_free char *named =
             mem_printf("%s/%s", strcmp(real, "/") == 0 ? "" : real, private_folders[i]);
         auto_free char *folder = canonical(named);
@@ -193,20 +197,48 @@ static int resolve(const char *folder, char **out, struct stat *st, struct err *
     return 0;
 }
 
+/* private: what holds secrets is refused, too. */
+static int check_folders(const struct paths *p, const char *path, bool private, struct err *e)
+{
+    const struct passwd *pw = getpwuid(geteuid());
+
+    if (check_whole(path, e) < 0 || check_home(path, p->home, private, e) < 0)
+        return -1;
+    if (pw && pw->pw_dir && pw->pw_dir[0] == '/' && check_home(path, pw->pw_dir, private, e) < 0)
+        return -1;
+    return 0;
+}
+
 int paths_project(const struct paths *p, const char *folder, char **out, struct err *e)
 {
     auto_free char *path = NULL;
-    const struct passwd *pw = getpwuid(geteuid());
     struct stat st;
 
     *out = NULL;
-    if (resolve(folder, &path, &st, e) < 0 || check_whole(path, e) < 0 ||
-        check_home(path, p->home, e) < 0)
+    if (resolve(folder, &path, &st, e) < 0)
         return -1;
-    if (pw && pw->pw_dir && pw->pw_dir[0] == '/' && check_home(path, pw->pw_dir, e) < 0)
-        return -1;
-    if (check_system(path, &st, e) < 0 || check_own(p, path, e) < 0)
-        return -1;
+    if (check_folders(p, path, true, e) < 0 || check_system(path, &st, e) < 0 ||
+        check_own(p, path, e) < 0)
+        return e && e->advice ? -1
+                              : err_advise(e, "run agentvm in the folder of one project, for "
+                                              "example ~/src/project");
     *out = steal_ptr(&path);
+    return 0;
+}
+
+int paths_mount(const struct paths *p, const char *path, bool writable, struct err *e)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return err_errno(e, errno, "cannot examine a mount");
+    if (check_folders(p, path, false, e) < 0 || check_own(p, path, e) < 0)
+        return -1;
+    if (writable)
+        return check_system(path, &st, e);
+    /* In the VM it would hide the VM's own. */
+    if (is_any(path, system_strict, ARRAY_LEN(system_strict), is_same) ||
+        is_any(path, system_loose, ARRAY_LEN(system_loose), is_same))
+        return refuse(path, "it is a folder of the system", e);
     return 0;
 }

@@ -71,6 +71,13 @@ struct profile {
     uint64_t disk;                   /* [vm] disk, bytes; 10G to 16T */
     unsigned boot_timeout;           /* [vm] boot-timeout, seconds; 10 to 3600 */
     bool persist;                    /* [vm] persist: the VM is the project's own, and kept */
+    bool readonly;                   /* [project] readonly: the VM cannot write to the folder */
+    bool git_readonly;               /* [project] git-readonly: nor to what is git's in it */
+    struct strv masks;               /* [mask] paths: below the folder, may be patterns */
+    struct strv mounts_readonly;     /* [mounts] readonly: absolute paths, or beginning with ~/ */
+    struct strv mounts_writable;     /* [mounts] writable */
+    bool git_identity;               /* [git] identity: the host's name and address go along */
+    bool offline;                    /* [network] offline: the VM has no network */
     struct strv packages;            /* [image] packages: added to the seed set */
     struct strv base_packages;       /* [image] base-packages: replaces the seed set if not empty */
     struct strv env;                 /* [env] NAME = value */

@@ -9,7 +9,8 @@
 
 enum { SHOWN_MAX = 80 };
 
-static const char *const sections[] = {"agent", "vm", "image", "ports", "env"};
+static const char *const sections[] = {"agent", "vm",     "image",   "ports", "project",
+                                       "mask",  "mounts", "network", "git",   "env"};
 
 /* ---- sections ------------------------------------------------------------------------------- */
 
@@ -24,7 +25,7 @@ bool profile_key_is_list(const char *section, const char *key)
         profile_named_split(key, &inner_section, &inner_key) &&
         !str_starts(inner_section, PROFILE_NAMED_SECTION))
         return profile_key_is_list(inner_section, inner_key);
-    return k && k->type == PROFILE_LIST;
+    return k && profile_type_is_list(k->type);
 }
 
 static int check_plugin_section(const char *where, const char *section, struct err *e)
@@ -41,13 +42,16 @@ static int unknown_section(const char *where, const char *section, struct err *e
 {
     auto_free char *shown = show_text(section, SHOWN_MAX);
     const char *nearest = str_nearest(section, sections, ARRAY_LEN(sections));
+    auto_buf struct buf all = BUF_INIT;
 
     if (nearest)
         return err_set(e, "%s: unknown section [%s]; did you mean [%s]?", where, shown, nearest);
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+        buf_printf(&all, "[%s], ", sections[i]);
     return err_set(e,
-                   "%s: unknown section [%s]; there are [agent], [vm], [image], [ports], [env], "
-                   "[mcp.NAME], [plugin.NAME] and [profile.NAME]",
-                   where, shown);
+                   "%s: unknown section [%s]; there are %s[mcp.NAME], [plugin.NAME] and "
+                   "[profile.NAME]",
+                   where, shown, all.data);
 }
 
 int profile_section(struct profile *p, enum profile_origin origin, const char *where,

@@ -44,6 +44,7 @@ char *profile_key_text(const struct profile *p, const struct profile_key *k)
     case PROFILE_SIZE:
         return profile_size_text(*(const uint64_t *)at);
     case PROFILE_LIST:
+    case PROFILE_PATHS:
         break;
     }
     return words_join(at);
@@ -67,7 +68,7 @@ static void visit_keys(const struct profile *p, visit *fn, void *arg)
     for (size_t i = 0; i < n; i++) {
         auto_free char *text = profile_key_text(p, &keys[i]);
         struct value v = {keys[i].section, keys[i].name, text,
-                          keys[i].type == PROFILE_LIST ? profile_member(p, &keys[i]) : NULL};
+                          profile_type_is_list(keys[i].type) ? profile_member(p, &keys[i]) : NULL};
 
         fn(arg, p, &v);
     }

@@ -28,6 +28,7 @@ void profile_defaults(struct profile *p)
         .disk = 20480 * mib,
         .boot_timeout = 120,
         .ports_auto = mem_strdup("on"),
+        .git_identity = true,
     };
     strv_push(&p->ports_allow, "1-65535");
     if (half < p->memory)
@@ -41,6 +42,9 @@ void profile_free(struct profile *p)
     free(p->backend);
     strv_free(&p->packages);
     strv_free(&p->base_packages);
+    strv_free(&p->masks);
+    strv_free(&p->mounts_readonly);
+    strv_free(&p->mounts_writable);
     strv_free(&p->env);
     free(p->ports_auto);
     strv_free(&p->ports_allow);

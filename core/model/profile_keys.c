@@ -123,16 +123,29 @@ static int set_sessions(struct profile *p, const struct profile_key *k,
     return 0;
 }
 
+/* narrow: the value that takes something away from the guest. */
 static int set_bool(struct profile *p, const struct profile_key *k,
-                    const struct profile_entry *entry, bool *narrower, struct err *e)
+                    const struct profile_entry *entry, bool narrow, bool *narrower, struct err *e)
 {
     bool *at = profile_member(p, k), value = strcmp(entry->value, "true") == 0;
 
     if (!value && strcmp(entry->value, "false") != 0)
         return profile_refuse(entry, entry->value, "is neither 'true' nor 'false'", e);
-    *narrower = value <= *at;
+    *narrower = value == narrow || value == *at;
     *at = value;
     return 0;
+}
+
+static int set_restriction(struct profile *p, const struct profile_key *k,
+                           const struct profile_entry *entry, bool *narrower, struct err *e)
+{
+    return set_bool(p, k, entry, true, narrower, e);
+}
+
+static int set_grant(struct profile *p, const struct profile_key *k,
+                     const struct profile_entry *entry, bool *narrower, struct err *e)
+{
+    return set_bool(p, k, entry, false, narrower, e);
 }
 
 int profile_parse_names(const struct profile_entry *entry, bool (*test)(const char *),
@@ -230,7 +243,7 @@ static const struct profile_key keys[] = {
      .help = "disk, 10G to 16T; takes space only as far as it is used", .example = "10G"},
     {"vm", "boot-timeout", PROFILE_NUMBER, AT(boot_timeout), set_number, 10, 3600, NARROWS,
      .help = "seconds that the VM may take to boot, 10 to 3600", .example = "60"},
-    {"vm", "persist", PROFILE_BOOL, AT(persist), set_bool, NARROWS,
+    {"vm", "persist", PROFILE_BOOL, AT(persist), set_grant, NARROWS,
      .does = "keeps the VM's disk between runs:",
      .help = "whether the folder has a VM of its own, whose disk is kept: true or false",
      .example = "true"},
@@ -241,6 +254,30 @@ static const struct profile_key keys[] = {
     {"image", "base-packages", PROFILE_LIST, AT(base_packages), set_base_packages,
      .does = "replaces the standard packages by",
      .help = "Debian packages to install instead of the standard ones", .example = "git curl"},
+    {"project", "readonly", PROFILE_BOOL, AT(readonly), set_restriction, NARROWS,
+     .does = "lets the VM write to the folder: readonly =",
+     .help = "whether the VM can only read the folder: true or false", .example = "true"},
+    {"project", "git-readonly", PROFILE_BOOL, AT(git_readonly), set_restriction, NARROWS,
+     .does = "lets the VM write to .git: git-readonly =",
+     .help = "whether the VM can only read what is git's in the folder: true or false",
+     .example = "true"},
+    {"mask", "paths", PROFILE_PATHS, AT(masks), profile_add_masks, NARROWS, .adds = true,
+     .help = "files and folders in the folder that the VM sees empty; * and ? match names, and "
+             "**/ before a name any folder",
+     .example = ".env **/*.pem"},
+    {"mounts", "readonly", PROFILE_PATHS, AT(mounts_readonly), profile_add_mounts, .adds = true,
+     .does = "lets the VM read", .help = "other files and folders of the host that the VM can read",
+     .example = "/opt/sdk"},
+    {"mounts", "writable", PROFILE_PATHS, AT(mounts_writable), profile_add_mounts, .adds = true,
+     .does = "lets the VM read and write", .help = "the same, and it can write to them",
+     .example = "~/src/shared"},
+    {"network", "offline", PROFILE_BOOL, AT(offline), set_restriction, NARROWS,
+     .does = "lets the VM use the network: offline =",
+     .help = "whether the VM has no network: true or false", .example = "true"},
+    {"git", "identity", PROFILE_BOOL, AT(git_identity), set_grant, NARROWS,
+     .does = "hands over your name and e-mail address for git: identity =",
+     .help = "whether git in the VM knows the host's name and e-mail address: true or false",
+     .example = "false"},
     {"ports", "auto", PROFILE_TEXT, AT(ports_auto), profile_set_auto, NARROWS,
      .does = "turns automatic port forwarding",
      .help = "whether ports that open in the VM appear on the host's 127.0.0.1; on or off",
@@ -251,6 +288,11 @@ static const struct profile_key keys[] = {
     {"ports", "deny", PROFILE_LIST, AT(ports_deny), profile_add_deny, NARROWS, .adds = true,
      .help = "ports that may not, besides those that the user named", .example = "5432"},
 };
+
+bool profile_type_is_list(enum profile_type type)
+{
+    return type == PROFILE_LIST || type == PROFILE_PATHS;
+}
 
 const struct profile_key *profile_keys(size_t *n)
 {

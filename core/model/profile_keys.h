@@ -22,9 +22,13 @@ enum profile_type {
     PROFILE_TEXT,   /* char * */
     PROFILE_NUMBER, /* unsigned */
     PROFILE_SIZE,   /* uint64_t, bytes */
+    PROFILE_PATHS,  /* struct strv; words, and each is the path of a file or folder */
     PROFILE_BOOL,   /* bool; "true" or "false" */
     PROFILE_LIST,   /* struct strv; in a file the value may go on in indented lines */
 };
+
+/* Whether a value of the type is a struct strv. */
+bool profile_type_is_list(enum profile_type type);
 
 /* What the names of sections with a name of their own begin with. */
 #define PROFILE_PLUGIN_SECTION "plugin."
@@ -97,6 +101,12 @@ void profile_note_free(struct profile_note *n);
 void profile_widen(struct profile *p, const struct profile_key *k,
                    const struct profile_entry *entry, const char *before);
 void profile_widen_mcp(struct profile *p, const struct profile_mcp *m);
+
+/* Setters of keys that are paths: of [mask] and of [mounts]. */
+int profile_add_masks(struct profile *p, const struct profile_key *k,
+                      const struct profile_entry *entry, bool *narrower, struct err *e);
+int profile_add_mounts(struct profile *p, const struct profile_key *k,
+                       const struct profile_entry *entry, bool *narrower, struct err *e);
 
 /* [mcp.NAME]: begins a server, replacing one of an earlier text; sets a key of it; tells what it
  * lacks at the end of the text. */

@@ -33,10 +33,13 @@ static const char tail[] =
 static void add_key(const struct profile_key *k, struct buf *out)
 {
     buf_printf(out, "\n; %s\n; (%s)\n;%s = %s\n", k->help,
-               !k->narrows ? "needs approval"
-               : k->adds   ? "needs no approval"
-               : k->does   ? "out of those that the user named; more need approval"
-                           : "up to the user's own value; more needs approval",
+               !k->narrows                ? "needs approval"
+               : k->type == PROFILE_PATHS ? "adds to the user's, freely"
+               : k->type == PROFILE_BOOL
+                   ? "freely what takes away; more than the user has said needs approval"
+               : k->adds ? "needs no approval"
+               : k->does ? "out of those that the user named; more need approval"
+                         : "up to the user's own value; more needs approval",
                k->name, k->example);
 }
 

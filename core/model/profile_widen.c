@@ -15,6 +15,10 @@ static char *show_value(const struct profile_key *k, const char *value)
     auto_strv struct strv names = STRV_INIT;
     auto_free char *line = mem_strdup(value), *joined = NULL;
 
+    if (k && k->type == PROFILE_PATHS && words_split(value, &names, NULL) == 0) {
+        joined = words_join(&names);
+        return show_text(joined, SHOWN_MAX);
+    }
     if (!k || k->type != PROFILE_LIST)
         return show_text(value, SHOWN_MAX);
     for (char *p = line; (p = strchr(p, ','));)

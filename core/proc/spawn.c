@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +11,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "proc/lead.h"
 
@@ -168,9 +165,10 @@ static int die_with_parent(int death_signal, pid_t parent)
 struct child_failure {
     int errnum;
     int stage;
+    struct jail_failure jail;
 };
 
-enum { STAGE_PREPARE, STAGE_CWD, STAGE_EXEC };
+enum { STAGE_PREPARE, STAGE_JAIL, STAGE_CWD, STAGE_EXEC };
 
 /* Forks the program, which goes on; this process becomes its leader and does not return. */
 static int fork_led(void)
@@ -184,7 +182,19 @@ static int fork_led(void)
     return pid < 0 ? -1 : lead_become_foreground();
 }
 
-static int prepare_child(const struct spawn_request *r, int *report, pid_t parent)
+static int enter_jail(const struct spawn_request *r, struct child_failure *failure)
+{
+    if (!r->jail)
+        return 0;
+    failure->stage = STAGE_JAIL;
+    if (jail_enter(r->jail, &failure->jail) < 0)
+        return -1;
+    failure->stage = STAGE_PREPARE;
+    return 0;
+}
+
+static int prepare_child(const struct spawn_request *r, int *report, pid_t parent,
+                         struct child_failure *failure)
 {
     int death_signal = r->led ? SIGKILL : r->death_signal;
 
@@ -199,10 +209,11 @@ static int prepare_child(const struct spawn_request *r, int *report, pid_t paren
         if (fork_led() < 0)
             return -1;
     }
-    if (become_user(r) < 0)
+    if (become_user(r) < 0 || enter_jail(r, failure) < 0)
         return -1;
     limit_files(r->files_limit);
-    return die_with_parent(death_signal, parent); /* after setuid, which clears it */
+    /* After the changes of rights, which clear it. */
+    return die_with_parent(death_signal, parent);
 }
 
 static void run_child(const struct spawn_request *r, const char *file, int report, pid_t parent)
@@ -210,7 +221,7 @@ static void run_child(const struct spawn_request *r, const char *file, int repor
     struct child_failure failure = {.stage = STAGE_PREPARE};
     ssize_t n;
 
-    if (prepare_child(r, &report, parent) == 0) {
+    if (prepare_child(r, &report, parent, &failure) == 0) {
         failure.stage = STAGE_CWD;
         if (!r->cwd || chdir(r->cwd) == 0) {
             failure.stage = STAGE_EXEC;
@@ -239,6 +250,8 @@ static int exec_failed(const struct spawn_request *r, struct child_failure f, st
 {
     if (f.stage == STAGE_PREPARE)
         return err_errno(e, f.errnum, "cannot prepare a process for %s", r->argv[0]);
+    if (f.stage == STAGE_JAIL)
+        return jail_explain(r->jail, f.jail, f.errnum, e);
     if (f.stage == STAGE_CWD)
         return err_errno(e, f.errnum, "cannot enter folder %s", r->cwd);
     err_errno(e, f.errnum, "cannot execute %s", r->argv[0]);
@@ -324,68 +337,4 @@ int spawn_fork(int (*fn)(void *arg), void *arg, int *keep, size_t nkeep, struct 
         _exit(fn(arg));
     }
     return adopt(out, pid, e);
-}
-
-int spawn_reap(struct child *c, struct exit_status *status, struct err *e)
-{
-    siginfo_t info = {0};
-
-    while (waitid(P_PID, (id_t)c->pid, &info, WEXITED) < 0)
-        if (errno != EINTR)
-            return err_errno(e, errno, "cannot wait for process %d", c->pid);
-    close_fd(&c->pidfd);
-    c->pid = 0;
-    if (status)
-        *status = (struct exit_status){info.si_code != CLD_EXITED, info.si_status};
-    return 0;
-}
-
-/* Whether it ended by the deadline. */
-static bool wait_end(const struct child *c, int64_t deadline)
-{
-    struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
-    int n;
-
-    do
-        n = poll(&p, 1, clock_left(deadline));
-    while (n < 0 && errno == EINTR);
-    return n != 0;
-}
-
-int spawn_wait(struct child *c, int64_t deadline, struct exit_status *status, struct err *e)
-{
-    return wait_end(c, deadline) ? spawn_reap(c, status, e) : 1;
-}
-
-bool spawn_went_on(pid_t pid)
-{
-    siginfo_t info = {0};
-
-    return pid > 0 && waitid(P_PID, (id_t)pid, &info, WCONTINUED | WNOHANG) == 0 &&
-           info.si_pid == pid;
-}
-
-void spawn_signal(const struct child *c, int signal)
-{
-    if (c->pid <= 0)
-        return;
-    kill(-c->pid, signal);
-    kill(c->pid, signal);
-}
-
-void spawn_kill(struct child *c, int grace_ms)
-{
-    if (c->pid <= 0)
-        return;
-    if (grace_ms > 0) {
-        spawn_signal(c, SIGTERM);
-        wait_end(c, clock_ms() + grace_ms);
-    }
-    spawn_signal(c, SIGKILL); /* its group, too: until it is reaped the number is its own */
-    spawn_reap(c, NULL, NULL);
-}
-
-int exit_status_code(struct exit_status status)
-{
-    return status.signaled ? EXIT_SIGNAL_BASE + status.code : status.code;
 }

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "proc/jail.h"
 
 struct spawn_fd {
     int parent; /* open descriptor of this process; stays open here */
@@ -38,7 +39,8 @@ struct spawn_request {
     gid_t gid;
     const gid_t *groups;
     size_t ngroups;
-    uint64_t files_limit; /* soft limit of open files; 0: this process's */
+    uint64_t files_limit;    /* soft limit of open files; 0: this process's */
+    const struct jail *jail; /* NULL: it sees files as this process does */
 };
 
 /* A child that was started.  pidfd becomes readable when it ends; whoever owns the struct reaps it

@@ -128,15 +128,19 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
                    .memory = p->memory,
                    .accel = t->accel,
                    .share = project ? project : out->share,
+                   .share_readonly = project && p->readonly,
                    .kept = project ? s->kept.dir : NULL,
+                   .binds = project ? s->view.binds : NULL,
+                   .nbinds = project ? s->view.nbinds : 0,
+                   .offline = !dir && p->offline,
                    .cache = s->paths.cache},
         .identity = {.hostname = out->hostname,
                      .user = s->user.name,
                      .share_tag = project || out->share ? VM_SHARE_TAG : NULL,
                      .share_path = project ? project : out->share_path,
-                     .kept_tag = project && s->kept.dir ? VM_KEPT_TAG : NULL,
-                     .kept = s->kept.items,
-                     .nkept = s->kept.n,
+                     .kept_tag = project && (s->kept.dir || s->view.items) ? VM_KEPT_TAG : NULL,
+                     .kept = s->view.items ? s->view.items : s->kept.items,
+                     .nkept = s->view.items ? s->view.nitems : s->kept.n,
                      .host_address = HOST_ADDRESS},
         .boot_timeout = p->boot_timeout * factor,
         .disk_size = p->disk,
@@ -187,6 +191,14 @@ static void show_argv(struct session *s, const struct vm_order *order)
         buf_printf(&line, "%s%s", i ? " " : "", word);
     }
     log_debug("%s", line.data);
+}
+
+int session_view(struct session *s, struct err *e)
+{
+    view_free(&s->view);
+    if (!s->project)
+        return 0;
+    return view_prepare(&s->paths, &s->profile, s->project, &s->kept, &s->view, e);
 }
 
 /* For the record: the last VM that was started, however that ended. */

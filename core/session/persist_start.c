@@ -262,8 +262,11 @@ int persist_start(struct session *s, struct template *t, const struct plan *plan
     do {
         rc = claim(s, may_attach, e);
         if (rc == 2) {
+            rc = session_check_restrictions(s, s->persist.id, e);
             persist_free(&s->persist);
-            return 1;
+            if (rc < 0)
+                session_stop_vm(s, NULL); /* the link only: it is not ours */
+            return rc < 0 ? -1 : 1;
         }
         if (rc == 0 && !s->options.reset)
             rc = reopen(s, t, plan, may_attach, e);
@@ -273,6 +276,8 @@ int persist_start(struct session *s, struct template *t, const struct plan *plan
     if (rc < 0)
         return -1;
     stage_begin(&s->stages, "start", "starting the VM", false);
+    if (session_view(s, e) < 0)
+        return -1;
     rc = session_start_vm(s, t, MACHINE_BOOT, NULL, e);
     close_fd(&s->persist.lock); /* it is the supervisor's and the engine's now */
     return rc;

@@ -115,8 +115,9 @@ static int start_agent(struct session *s, const struct launch *l, struct err *e)
     if (!exec)
         return err_set(e, "plugin %s starts nothing", s->agent.name);
     /* Imports first: they replace no file that a plugin writes. */
-    if (import_files(s, &l->launch, e) < 0 || provision_files(s, &l->auth, e) < 0 ||
-        provision_files(s, &l->launch, e) < 0 || run_runtime(s, l, e) < 0)
+    if (session_put_git(s, e) < 0 || import_files(s, &l->launch, e) < 0 ||
+        provision_files(s, &l->auth, e) < 0 || provision_files(s, &l->launch, e) < 0 ||
+        run_runtime(s, l, e) < 0)
         return -1;
     build_environment(s, l, false, &bare);
     program.env = bare.v;
@@ -182,6 +183,8 @@ int session_in_new_vm(struct session *s, run_body *body, void *arg, struct err *
     if (session_provision_plan(s, &plan, e) < 0 || template_prepare(s, &plan, &t, e) < 0)
         return -1;
     stage_begin(&s->stages, "start", "starting the VM", false);
+    if (session_view(s, e) < 0)
+        return -1;
     return start_vm(s, &t, &plan, e) < 0 ? -1 : run_in_vm(s, body, arg, e);
 }
 
@@ -217,6 +220,7 @@ int session_run(struct session *s, struct err *e)
         kept_prepare(&s->paths, s->project, s->agent.name, &l.launch, &s->kept, e) < 0)
         return -1;
     session_tell_accounts(&l.auth);
+    session_find_git(s);
     return in_own_vm(s, agent_body, &l, false, e);
 }
 
@@ -225,6 +229,8 @@ static int command_body(struct session *s, void *arg, struct err *e)
     auto_strv struct strv env = STRV_INIT;
     struct guest_program program = {.argv = arg, .cwd = s->project, .user = s->user.name};
 
+    if (session_put_git(s, e) < 0)
+        return -1;
     session_environment(s, &env);
     program.env = env.v;
     return session_exec(s, &program, e);
@@ -257,8 +263,23 @@ static int choose_vm(struct session *s, char **id, struct err *e)
     return err_advise(e, "choose one with --vm, or start another with --new");
 }
 
+int session_check_restrictions(const struct session *s, const char *id, struct err *e)
+{
+    for (size_t i = 0; i < s->options.nflags; i++) {
+        const struct session_flag *f = &s->options.flags[i];
+
+        if (strcmp(f->section, "project") != 0 && strcmp(f->section, "network") != 0)
+            continue;
+        err_set(e, "%s has no effect on VM %s, which runs already", f->option, id);
+        return err_advise(e, "start another with --new, or leave %s out", f->option);
+    }
+    return 0;
+}
+
 static int attach(struct session *s, const char *id, char *const *argv, struct err *e)
 {
+    if (session_check_restrictions(s, id, e) < 0)
+        return -1;
     s->link = client_attach(&s->task, &s->paths, id, e);
     if (!s->link)
         return -1;
@@ -280,6 +301,7 @@ int session_exec_command(struct session *s, char *const *argv, struct err *e)
         argv = shell;
     if (session_load(s, e) < 0 || persist_check_options(s, e) < 0 || choose_vm(s, &id, e) < 0)
         return -1;
+    session_find_git(s);
     return id ? attach(s, id, argv, e) : in_own_vm(s, command_body, (void *)argv, true, e);
 }
 

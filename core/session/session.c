@@ -118,6 +118,8 @@ void session_free(struct session *s)
 {
     tty_restore(&s->tty);
     client_free(s->link);
+    git_identity_free(&s->git);
+    view_free(&s->view);
     kept_free(&s->kept);
     persist_free(&s->persist);
     for (size_t i = 0; i < s->ntools; i++)
@@ -153,7 +155,30 @@ void session_environment(struct session *s, struct strv *env)
     for (size_t i = 0; session_program_tty(s) && i < ARRAY_LEN(terminal); i++)
         if (getenv(terminal[i]))
             strv_setenv(env, terminal[i], getenv(terminal[i]));
-    strv_push_all(env, s->profile.env.v);
+    if (s->git.name || s->git.email)
+        strv_setenv(env, GIT_GUEST_VARIABLE, GIT_GUEST_CONFIG);
+    for (size_t i = 0; i < s->profile.env.n; i++) {
+        auto_free char *name = mem_dup(s->profile.env.v[i], strcspn(s->profile.env.v[i], "="));
+
+        strv_setenv(env, name, s->profile.env.v[i] + strlen(name) + 1);
+    }
+}
+
+void session_find_git(struct session *s)
+{
+    if (s->profile.git_identity)
+        git_identity_find(s->project, &s->git);
+}
+
+int session_put_git(struct session *s, struct err *e)
+{
+    auto_free char *text = git_guest_config(&s->git);
+
+    if (!text ||
+        guest_put(client_guest(s->link), GIT_GUEST_CONFIG, 0644, NULL, text, strlen(text), e) == 0)
+        return 0;
+    task_check(&s->task, e);
+    return -1;
 }
 
 int session_program(struct session *s, const struct guest_program *p, const struct guest_stdio *io,

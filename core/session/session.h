@@ -16,10 +16,12 @@
 #include "proc/task.h"
 #include "proc/tty.h"
 #include "session/client.h"
+#include "session/git.h"
 #include "session/kept.h"
 #include "session/persist.h"
 #include "session/record.h"
 #include "session/stage.h"
+#include "session/view.h"
 #include "vm/vm.h"
 
 /* A setting from the command line. */
@@ -37,7 +39,8 @@ struct session_options {
     const char *project; /* --project, or NULL: the working directory */
     const char *timing;  /* --timing: a file, "-" for stderr, or NULL */
     const char *vm;      /* --vm, or NULL */
-    bool trust, offline, new_vm;
+    bool trust, new_vm;
+    bool no_setup;     /* --no-setup: make no template */
     bool cold;         /* --cold: boot, whatever is saved */
     bool detach;       /* --detach: the agent runs on when the command has ended */
     bool raw;          /* --raw: the program's output reaches a terminal unfiltered */
@@ -62,6 +65,8 @@ struct session {
     char *project; /* canonical path */
     struct trust_file project_ini, project_runtime;
     struct profile profile;
+    struct git_identity git;
+    struct view view;       /* what the VM sees beyond the plain folder, and what it does not */
     struct kept kept;       /* what of the agent outlives the VM */
     struct persist persist; /* the kept VM that is this session's, with its lock */
     struct plugin agent;
@@ -210,6 +215,12 @@ struct machine {
 void machine_plan(struct session *s, const struct template *t, enum machine_purpose purpose,
                   const char *dir, struct machine *out);
 void machine_free(struct machine *m);
+/* Finds out what the VM sees of the host.  Before each start, as late as can be: the project may
+ * change while the template is made. */
+int session_view(struct session *s, struct err *e);
+/* Before attaching to a VM that runs: it has what it was started with, and what the command line
+ * takes away it could not take away any more, which is an error. */
+int session_check_restrictions(const struct session *s, const char *id, struct err *e);
 /* Starts a VM from the template; s->link is ready after that. */
 int session_start_vm(struct session *s, const struct template *t, enum machine_purpose purpose,
                      const char *dir, struct err *e);
@@ -222,6 +233,9 @@ int session_program(struct session *s, const struct guest_program *p, const stru
                     struct exit_status *status, struct err *e);
 /* Runs a program in the VM with our own standard streams.  Returns its exit code, or -1. */
 int session_exec(struct session *s, const struct guest_program *p, struct err *e);
+/* Finds the host's identity for git, if the profile wants it; hands it to the VM. */
+void session_find_git(struct session *s);
+int session_put_git(struct session *s, struct err *e);
 /* Environment of the session: the profile's, and the terminal's where there is one. */
 void session_environment(struct session *s, struct strv *env);
 bool session_has_tty(void);

@@ -264,20 +264,6 @@ static int make_disk(struct supervisor *s, struct err *e)
     return qcow2_create(AT_FDCWD, s->overlay, s->order->disk_size, e);
 }
 
-/* The device of the second share is there in any case, as a saved machine has it: where nothing is
- * kept, there is an empty folder behind it. */
-static int make_kept(struct supervisor *s, struct err *e)
-{
-    if (!s->config.share || s->config.kept)
-        return 0;
-    s->empty = paths_vm(s->order->paths, s->id, PATHS_VM_EMPTY);
-    if (mkdir(s->empty, 0700) < 0)
-        return err_errno(e, errno, "cannot create folder %s", s->empty);
-    s->config.kept = s->empty;
-    s->config.kept_readonly = true;
-    return 0;
-}
-
 static int prepare(struct supervisor *s, struct err *e)
 {
     const struct paths *p = s->order->paths;
@@ -289,7 +275,7 @@ static int prepare(struct supervisor *s, struct err *e)
     s->stderr_log = mem_printf("%s/vm-%s.engine.log", p->logs, s->id);
     s->config.console = s->console;
     s->config.stderr_log = s->stderr_log;
-    if (make_disk(s, e) < 0 || make_kept(s, e) < 0)
+    if (make_disk(s, e) < 0 || supervisor_make_kept(s, e) < 0)
         return -1;
     if (s->order->template_disk)
         return 0;

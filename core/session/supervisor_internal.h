@@ -7,6 +7,7 @@
  *   supervisor_agent.c     the agent that runs on without a terminal of a client's
  *   supervisor_ports.c     the guest's ports on this host
  *   supervisor_logs.c      what console and engine said
+ *   supervisor_share.c     what is behind the second share
  */
 #ifndef AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
 #define AGENTVM_SESSION_SUPERVISOR_INTERNAL_H
@@ -81,6 +82,9 @@ void supervisor_stop_engine(struct supervisor *s);
 void supervisor_deadline(struct supervisor *s, int ms);
 /* Adds the end of the console's log to an error. */
 void supervisor_add_console(struct supervisor *s, struct err *e);
+/* The device of the second share is there in any case, as a saved machine has it: where nothing is
+ * kept, there is an empty folder behind it.  It also is the scratch folder of a namespace. */
+int supervisor_make_kept(struct supervisor *s, struct err *e);
 /* Keeps the logs from growing, from now on. */
 void supervisor_watch_logs(struct supervisor *s);
 

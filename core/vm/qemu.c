@@ -230,6 +230,7 @@ static int spawn_qemu(const struct vm_config *c, const struct qemu_info *q, int 
     auto_strv struct strv argv = STRV_INIT, env = STRV_INIT;
     auto_close int log = -1, console = -1, state = -1;
     struct spawn_request r = {.death_signal = SIGKILL};
+    struct jail jail = {c->share, c->scratch, c->binds, c->nbinds};
 
     if (qemu_args(c, q, &argv, e) < 0 || open_state(c, q, &state, e) < 0)
         return -1;
@@ -252,6 +253,10 @@ static int spawn_qemu(const struct vm_config *c, const struct qemu_info *q, int 
         spawn_pass_fd(&r, state, QEMU_FD_STATE);
     if (c->held > 0)
         spawn_pass_fd(&r, c->held, QEMU_FD_HELD);
+    if (c->nbinds > 0) {
+        r.jail = &jail;
+        r.cwd = "/"; /* the folder that we are in may be a way around */
+    }
     if (spawn_start(&r, child, e) < 0)
         return err_exit(e, EXIT_AGENTVM);
     return 0;
@@ -331,7 +336,7 @@ static int qemu_fingerprint(const struct vm_config *c, struct digest *d, struct 
 
     common.id = common.console = common.ram = "-";
     common.share = common.kept = c->share ? "-" : NULL;
-    common.kept_readonly = false;
+    common.share_readonly = common.kept_readonly = common.offline = false;
     common.state = NULL;
     if (common.ndisks > 0)
         common.disks[common.ndisks - 1].path = "-";

@@ -212,13 +212,15 @@ static void push_disks(struct strv *argv, const struct vm_config *c)
     push_json(argv, "-device", device);
 }
 
-static void push_network(struct strv *argv)
+/* Without a network the devices stay, as a saved machine has them: QEMU drops what the guest sends,
+ * to its name server and to the host as well. */
+static void push_network(struct strv *argv, const struct vm_config *c)
 {
     cJSON *net = object("type", "user", "net");
     cJSON *nic = object("driver", "virtio-net-pci", "nic");
 
     cJSON_AddBoolToObject(net, "ipv6", false);
-    cJSON_AddBoolToObject(net, "restrict", false);
+    cJSON_AddBoolToObject(net, "restrict", c->offline);
     cJSON_AddStringToObject(net, "hostname", "agentvm");
     push_json(argv, "-netdev", net);
     cJSON_AddStringToObject(nic, "netdev", "net");
@@ -278,7 +280,7 @@ static void push_shares(struct strv *argv, const struct vm_config *c)
 {
     if (!c->share)
         return;
-    push_share(argv, "share", VM_SHARE_TAG, c->share, false);
+    push_share(argv, "share", VM_SHARE_TAG, c->share, c->share_readonly);
     push_share(argv, "kept", VM_KEPT_TAG, c->kept, c->kept_readonly);
 }
 
@@ -328,7 +330,7 @@ int qemu_args(const struct vm_config *c, const struct qemu_info *q, struct strv 
     push_channel(argv);
     push_console(argv, c);
     push_disks(argv, c);
-    push_network(argv);
+    push_network(argv, c);
     push_shares(argv, c);
     push_entropy(argv);
     return 0;

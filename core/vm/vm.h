@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "proc/jail.h"
 #include "proc/loop.h"
 
 enum vm_accel {
@@ -37,11 +38,18 @@ struct vm_config {
     unsigned cpus;
     uint64_t memory; /* bytes */
     enum vm_accel accel;
-    const char *share; /* host folder attached as 9p with mount tag VM_SHARE_TAG, or NULL */
+    const char *share;   /* host folder attached as 9p with mount tag VM_SHARE_TAG, or NULL */
+    bool share_readonly; /* the guest cannot write to it */
     /* A second one, with tag VM_KEPT_TAG; NULL only where share is.  kept_readonly: the guest
      * cannot write to it. */
     const char *kept;
     bool kept_readonly;
+    /* How the engine sees share and scratch (which may be kept) differently from the rest of the
+     * host; without any it runs in no namespace. */
+    const struct jail_bind *binds;
+    size_t nbinds;
+    const char *scratch;
+    bool offline;           /* the guest reaches nothing over its network */
     const char *console;    /* file that the serial console is logged to */
     const char *stderr_log; /* file that the engine's own messages go to */
     const char *cache;      /* folder where facts about the engine are remembered, or NULL */
@@ -89,7 +97,8 @@ struct vm_driver {
     void (*save)(struct vm *vm, const char *state);
     /* Adds to a digest what a saved state of such a machine depends on: the engine's build and
      * command line, the processor, the host's kernel.  Paths of single machines (id, console,
-     * share, the last disk, ram, state) do not count. */
+     * share, the last disk, ram, state) and what the guest may do with network and shares do not
+     * count. */
     int (*fingerprint)(const struct vm_config *c, struct digest *d, struct err *e);
     /* The engine's process. */
     int (*pid)(const struct vm *vm);

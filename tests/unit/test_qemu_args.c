@@ -124,6 +124,20 @@ static const char *after(const struct strv *argv, const char *option, const char
     return NULL;
 }
 
+static void test_restrictions(void **state)
+{
+    auto_strv struct strv argv = STRV_INIT;
+    struct vm_config c = plain();
+
+    (void)state;
+    assert_non_null(c.share);
+    c.share_readonly = c.offline = true;
+    assert_int_equal(qemu_args(&c, &debian12, &argv, NULL), 0);
+    assert_non_null(strstr(after(&argv, "-netdev", "user"), "\"restrict\":true"));
+    assert_non_null(strstr(after(&argv, "-fsdev", "id=share"), "readonly=on"));
+    assert_non_null(strstr(after(&argv, "-fsdev", "id=kept"), "readonly=off"));
+}
+
 /* A JSON option gives back the very bytes of the name. */
 static void test_json_keeps_bytes(void **state)
 {
@@ -218,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_kvm_without_extras),
         cmocka_unit_test(test_weird_names),
         cmocka_unit_test(test_json_keeps_bytes),
+        cmocka_unit_test(test_restrictions),
         cmocka_unit_test(test_machine_type),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_version),

@@ -1,0 +1,158 @@
+#include "session/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "model/show.h"
+
+/* Names in the second share. */
+#define SHARE_KEPT "kept"
+#define SHARE_MOUNTS "mounts"
+
+/* Takes source (which may be NULL) and target. */
+static void add_bind(struct view *v, enum jail_kind kind, char *source, char *target, bool readonly)
+{
+    if (source)
+        strv_take(&v->strings, source);
+    strv_take(&v->strings, target);
+    v->binds = mem_realloc(v->binds, v->nbinds + 1, sizeof(*v->binds));
+    v->binds[v->nbinds++] = (struct jail_bind){kind, source, target, readonly};
+}
+
+static void add_item(struct view *v, char *source, char *path, bool file)
+{
+    v->items = mem_realloc(v->items, v->nitems + 1, sizeof(*v->items));
+    v->items[v->nitems++] = (struct guest_keep){source, path, file};
+}
+
+/* ---- the project folder --------------------------------------------------------------------- */
+
+static bool is_git(const char *path)
+{
+    return strcmp(path, ".git") == 0 || str_ends(path, "/.git");
+}
+
+static int add_finds(const struct profile *p, const char *project, struct view *v, struct err *e)
+{
+    struct view_finds finds = {0};
+    int rc = view_find(p, project, &finds, e);
+
+    for (size_t i = 0; rc == 0 && i < finds.git.n; i++)
+        add_bind(v, JAIL_PIN, NULL, mem_strdup(finds.git.v[i]), is_git(finds.git.v[i]));
+    for (size_t i = 0; rc == 0 && i < finds.masks.n; i++)
+        add_bind(v, JAIL_MASK, NULL, mem_strdup(finds.masks.v[i]), true);
+    view_finds_free(&finds);
+    return rc;
+}
+
+/* ---- mounts --------------------------------------------------------------------------------- */
+
+struct mounts {
+    const struct paths *paths;
+    const char *project;
+    struct strv hosts; /* canonical, so far */
+};
+
+static int refuse(const char *path, const char *why, struct err *e)
+{
+    auto_free char *shown = show_text(path, 0);
+
+    return err_set(e, "cannot mount %s: %s", shown, why);
+}
+
+static bool overlaps(const char *a, const char *b)
+{
+    return view_is_inside(a, b) || view_is_inside(b, a);
+}
+
+/* A second way to a file would be one around what holds for the first. */
+static int check_mount(struct mounts *m, const char *path, const char *host, struct err *e)
+{
+    if (overlaps(host, m->project) || overlaps(path, m->project))
+        return refuse(path, "it is the project folder, in it, or contains it", e);
+    for (size_t i = 0; i < m->hosts.n; i++)
+        if (overlaps(host, m->hosts.v[i])) {
+            auto_free char *other = show_text(m->hosts.v[i], 0);
+
+            refuse(path, "it overlaps another mount", e);
+            return err_advise(e, "the other one is %s", other);
+        }
+    return 0;
+}
+
+static int add_mount(struct mounts *m, const char *written, bool writable, struct view *v,
+                     struct err *e)
+{
+    auto_free char *path = str_starts(written, "~/")
+                               ? mem_printf("%s%s", m->paths->home, written + 1)
+                               : mem_strdup(written);
+    auto_free char *host = realpath(path, NULL);
+    char *target = mem_printf(SHARE_MOUNTS "/%zu", m->hosts.n);
+    struct stat st;
+    int rc = host && stat(host, &st) == 0 ? 0 : refuse(path, "there is no such file or folder", e);
+
+    if (rc == 0 && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+        rc = refuse(path, "it is neither a file nor a folder", e);
+    if (rc == 0)
+        rc = paths_mount(m->paths, host, writable, e);
+    if (rc == 0)
+        rc = check_mount(m, path, host, e);
+    if (rc < 0) {
+        free(target);
+        return -1;
+    }
+    strv_push(&m->hosts, host);
+    add_item(v, mem_strdup(target), steal_ptr(&path), false);
+    add_bind(v, JAIL_MOUNT, steal_ptr(&host), target, !writable);
+    return 0;
+}
+
+static int add_mounts(struct mounts *m, const struct strv *paths, bool writable, struct view *v,
+                      struct err *e)
+{
+    for (size_t i = 0; i < paths->n; i++)
+        if (add_mount(m, paths->v[i], writable, v, e) < 0)
+            return err_prefix(e, "[mounts] %s", writable ? "writable" : "readonly");
+    return 0;
+}
+
+/* Where there are mounts, what is kept moves one folder down in the share. */
+static void add_kept(const struct kept *kept, struct view *v)
+{
+    if (!kept->dir)
+        return;
+    add_bind(v, JAIL_MOUNT, mem_strdup(kept->dir), mem_strdup(SHARE_KEPT), false);
+    for (size_t i = 0; i < kept->n; i++)
+        add_item(v, mem_printf(SHARE_KEPT "/%s", kept->items[i].source),
+                 mem_strdup(kept->items[i].path), kept->items[i].file);
+}
+
+int view_prepare(const struct paths *paths, const struct profile *p, const char *project,
+                 const struct kept *kept, struct view *out, struct err *e)
+{
+    struct mounts m = {.paths = paths, .project = project};
+    int rc = add_finds(p, project, out, e);
+
+    if (rc == 0 && (p->mounts_readonly.n > 0 || p->mounts_writable.n > 0))
+        add_kept(kept, out);
+    if (rc == 0)
+        rc = add_mounts(&m, &p->mounts_readonly, false, out, e);
+    if (rc == 0)
+        rc = add_mounts(&m, &p->mounts_writable, true, out, e);
+    strv_free(&m.hosts);
+    return rc;
+}
+
+void view_free(struct view *v)
+{
+    for (size_t i = 0; i < v->nitems; i++) {
+        free(v->items[i].source);
+        free(v->items[i].path);
+    }
+    free(v->items);
+    free(v->binds);
+    strv_free(&v->strings);
+    *v = (struct view){0};
+}

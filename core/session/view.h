@@ -1,0 +1,47 @@
+/* What a VM sees of the host beyond the plain project folder, and what of that folder it does not:
+ * git's files that it cannot write, masks, mounts.  Decided here, done by proc/jail around the
+ * engine; what is mounted travels in the second share:
+ *
+ *     kept/        what of the agent outlives the VM (session/kept)
+ *     mounts/N     the N-th mount
+ */
+#ifndef AGENTVM_SESSION_VIEW_H
+#define AGENTVM_SESSION_VIEW_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "guest/request.h"
+#include "model/paths.h"
+#include "model/profile.h"
+#include "proc/jail.h"
+#include "session/kept.h"
+
+struct view {
+    struct jail_bind *binds; /* none: no namespace is needed */
+    size_t nbinds;
+    struct guest_keep *items; /* of a second share that is composed; else NULL */
+    size_t nitems;
+    struct strv strings; /* what binds point to */
+};
+
+/* What a profile masks and protects in a folder, as it is now; paths below the folder. */
+struct view_finds {
+    struct strv git;   /* what cannot be written, each behind the folders that it is in */
+    struct strv masks; /* what is hidden, none below another */
+};
+
+/* Makes the view of a session.  Looks through the project where the profile protects git's files,
+ * or has patterns as masks. */
+int view_prepare(const struct paths *paths, const struct profile *p, const char *project,
+                 const struct kept *kept, struct view *out, struct err *e);
+void view_free(struct view *v);
+
+/* view_find.c */
+int view_find(const struct profile *p, const char *project, struct view_finds *out, struct err *e);
+void view_finds_free(struct view_finds *f);
+/* Whether path is the folder or below it. */
+bool view_is_inside(const char *path, const char *folder);
+
+#endif

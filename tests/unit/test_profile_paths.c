@@ -1,0 +1,111 @@
+/* What a profile takes away from the VM or gives it of the host: [project], [mask], [mounts]. */
+#include "helpers.h"
+
+#include "model/profile.h"
+
+static struct profile profile;
+
+static int setup(void **state)
+{
+    (void)state;
+    profile_defaults(&profile);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    profile_free(&profile);
+    return 0;
+}
+
+static void apply_as(enum profile_origin origin, const char *text)
+{
+    auto_err struct err e = ERR_INIT;
+
+    ASSERT_OK(e, profile_apply(&profile, origin, "agent.ini", text, strlen(text), &e));
+}
+
+static void apply(const char *text)
+{
+    apply_as(PROFILE_USER, text);
+}
+
+static void assert_refused(const char *text, const char *message)
+{
+    auto_err struct err e = ERR_INIT;
+
+    assert_int_equal(profile_apply(&profile, PROFILE_USER, "agent.ini", text, strlen(text), &e),
+                     -1);
+    assert_string_equal(err_msg(&e), message);
+}
+
+/* A project may switch restrictions on, never off what the user switched on. */
+static void test_restrictions(void **state)
+{
+    (void)state;
+    assert_refused("[project]\nreadonly = yes\n",
+                   "agent.ini:2: readonly: 'yes' is neither 'true' nor 'false'");
+    apply_as(PROFILE_PROJECT, "[project]\nreadonly = false\n[network]\noffline = true\n");
+    assert_int_equal(profile.project_widens.n, 0);
+    assert_true(profile.offline);
+    assert_false(profile.readonly);
+    apply("[project]\nreadonly = true\n");
+    apply_as(PROFILE_PROJECT, "[project]\nreadonly = false\n");
+    assert_int_equal(profile.project_widens.n, 1);
+    apply_as(PROFILE_PROJECT, "[git]\nidentity = false\n");
+    assert_int_equal(profile.project_widens.n, 1);
+    apply_as(PROFILE_PROJECT, "[git]\nidentity = true\n");
+    assert_int_equal(profile.project_widens.n, 2);
+}
+
+/* Masks add up, a project's freely; mounts of a project need approval. */
+static void test_paths(void **state)
+{
+    (void)state;
+    apply("[mask]\npaths = .env 'a b/'\n  **/*.pem\n[mounts]\nreadonly = ~/x /opt/sdk/\n");
+    apply_as(PROFILE_PROJECT, "[mask]\npaths = more .env\n");
+    assert_int_equal(profile.project_widens.n, 0);
+    assert_int_equal(profile.masks.n, 4);
+    assert_string_equal(profile.masks.v[1], "a b");
+    assert_string_equal(profile.masks.v[3], "more");
+    assert_string_equal(profile.mounts_readonly.v[1], "/opt/sdk");
+    apply_as(PROFILE_PROJECT, "[mounts]\nwritable = '/a b'\n  /c\n");
+    assert_int_equal(profile.project_widens.n, 1);
+    assert_string_equal(profile.project_widens.v[0], "lets the VM read and write '/a b' /c");
+}
+
+static void test_bad_paths(void **state)
+{
+    static const char *const masks[] = {"/etc", "..", "a/../b", "./a", "a//b", "'", "''", "."};
+    static const char *const mounts[] = {"a", "~", "~user/x", "/a/../b", "/", "~/../x", "/a//b"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(masks); i++) {
+        auto_free char *text = mem_printf("[mask]\npaths = %s\n", masks[i]);
+
+        assert_int_equal(profile_apply(&profile, PROFILE_USER, "x", text, strlen(text), NULL), -1);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(mounts); i++) {
+        auto_free char *text = mem_printf("[mounts]\nwritable = %s\n", mounts[i]);
+
+        assert_int_equal(profile_apply(&profile, PROFILE_USER, "x", text, strlen(text), NULL), -1);
+    }
+    assert_refused("[mask]\npaths = /etc\n", "agent.ini:2: paths: '/etc' is not a path below the "
+                                             "project folder, such as .env or **/.env");
+    assert_refused("[mounts]\nreadonly = x\n", "agent.ini:2: readonly: 'x' is not a path that "
+                                               "begins with / or ~/ and has no .. in it");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_restrictions),
+        TEST(test_paths),
+        TEST(test_bad_paths),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
