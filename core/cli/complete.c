@@ -125,19 +125,14 @@ static const struct {
     const char *placeholder;
     void (*offer)(const struct answer *a);
 } sources[] = {
-    {"--agent", "NAME", offer_agents},
-    {"--profile", "NAME", offer_profiles},
-    {"plugin info", "NAME", offer_plugins},
-    {"help", "COMMAND", offer_commands},
-    {NULL, "AGENT", offer_agents},
-    {NULL, "ID", offer_machines},
-    {"--vm", "NAME", offer_names},
-    {"--name", "NAME", offer_names},
-    {"info", "NAME", offer_names},
-    {"stop", "NAME", offer_names},
-    {"rm", "NAME", offer_names},
-    {NULL, "DIR", offer_folders},
-    {NULL, "FILE", offer_files},
+    {"--agent", "NAME", offer_agents},      {"--profile", "NAME", offer_profiles},
+    {"plugin info", "NAME", offer_plugins}, {"help", "COMMAND", offer_commands},
+    {NULL, "AGENT", offer_agents},          {NULL, "ID", offer_machines},
+    {"--vm", "NAME", offer_names},          {"--name", "NAME", offer_names},
+    {"attach", "NAME", offer_names},        {"wait", "NAME", offer_names},
+    {"logs", "NAME", offer_names},          {"info", "NAME", offer_names},
+    {"stop", "NAME", offer_names},          {"rm", "NAME", offer_names},
+    {NULL, "DIR", offer_folders},           {NULL, "FILE", offer_files},
     {NULL, "NAME", offer_nothing},
 };
 

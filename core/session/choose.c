@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "session/vms.h"
+#include "session/rows.h"
 
 static int several(const char *ids, struct err *e)
 {
@@ -13,40 +13,51 @@ static int several(const char *ids, struct err *e)
     return err_advise(e, "name one of them");
 }
 
-static int choose_by_id(const struct vm_infos *vms, const char *id, char **out, struct err *e)
+/* The folder of --project, in which names count and VMs without a word are looked for.  A word may
+ * be an ID, which needs none: *out is NULL then where there is none. */
+static int find_project(struct session *s, const char *word, char **out, struct err *e)
 {
-    for (size_t i = 0; i < vms->n; i++)
-        if (strcmp(vms->v[i].id, id) == 0) {
-            *out = mem_strdup(id);
-            return 0;
-        }
-    err_set(e, "no VM %s is running", id);
-    return err_advise(e, "see agentvm list");
+    bool may_lack = word && !s->options.project;
+
+    return paths_project(&s->paths, s->options.project, out, may_lack ? NULL : e) < 0 && !may_lack
+               ? -1
+               : 0;
 }
 
-int choose_running(struct session *s, const char *id, char **out, struct err *e)
+static int choose_by_word(const struct vm_infos *vms, const char *word, const char *project,
+                          char **out, struct err *e)
+{
+    for (size_t i = 0; i < vms->n; i++)
+        if (vm_answers(&vms->v[i], word, project)) {
+            *out = mem_strdup(vms->v[i].id);
+            return 0;
+        }
+    err_set(e, "no VM %s is running", word);
+    return err_advise(e, "see agentvm list; a name counts in its own folder");
+}
+
+int choose_running(struct session *s, const char *word, bool may_lack, char **out, struct err *e)
 {
     auto_vm_infos struct vm_infos vms = {0};
     auto_free char *project = NULL;
     auto_buf struct buf ids = BUF_INIT;
 
-    if (!id && paths_project(&s->paths, s->options.project, &project, e) < 0)
+    *out = NULL;
+    if (find_project(s, word, &project, e) < 0 ||
+        vms_list(&s->paths, word ? NULL : project, &vms, e) < 0)
         return -1;
-    if (vms_list(&s->paths, project, &vms, e) < 0)
-        return -1;
-    if (id)
-        return choose_by_id(&vms, id, out, e);
-    if (vms.n == 0) {
+    if (word)
+        return choose_by_word(&vms, word, project, out, e);
+    if (vms.n == 0 && !may_lack) {
         err_set(e, "no VM is running for this folder");
         return err_advise(e, "start one with agentvm, or name one of agentvm list");
     }
-    if (vms.n == 1) {
-        *out = mem_strdup(vms.v[0].id);
-        return 0;
-    }
     for (size_t i = 0; i < vms.n; i++)
         buf_printf(&ids, " %s", vms.v[i].id);
-    return several(ids.data, e);
+    if (vms.n > 1)
+        return several(ids.data, e);
+    *out = vms.n ? mem_strdup(vms.v[0].id) : NULL;
+    return 0;
 }
 
 int choose_detached(struct session *s, bool may_lack, char **out, struct err *e)
@@ -92,37 +103,39 @@ static int choose_ended(struct session *s, const char *project, char **out, stru
     return err_advise(e, "agentvm --detach starts one");
 }
 
-/* One that runs must be detached; one that does not may have ended. */
-static int check_id(struct session *s, const char *id, bool *runs, struct err *e)
+/* Of a word.  One that runs must be detached; one that does not may have ended.  *runs: or it is
+ * about to run or to end. */
+static int choose_named(struct session *s, const char *word, char **out, bool *runs, struct err *e)
 {
-    auto_vm_infos struct vm_infos vms = {0};
+    auto_vm_rows struct vm_rows vms = {0};
+    auto_free char *project = NULL;
+    const struct vm_row *v;
     cJSON *record;
 
-    if (vms_list(&s->paths, NULL, &vms, e) < 0)
+    if (find_project(s, word, &project, e) < 0 || vm_rows_list(&s->paths, NULL, &vms, e) < 0)
         return -1;
-    for (size_t i = 0; i < vms.n; i++) {
-        if (strcmp(vms.v[i].id, id) != 0)
-            continue;
-        *runs = true;
-        return vms.v[i].detached ? 0 : err_set(e, "the agent of VM %s is not detached", id);
-    }
-    record = vms_is_id(id) ? record_find(&s->paths, id) : NULL;
+    v = vm_rows_find(&vms, word, project);
+    *runs = v && v->running;
+    *out = mem_strdup(v ? v->id : word);
+    if (*runs && (!v->run.id || v->run.detached))
+        return 0;
+    if (*runs)
+        return err_set(e, "the agent of VM %s is not detached", word);
+    record = vms_is_id(*out) ? record_find(&s->paths, *out) : NULL;
     cJSON_Delete(record);
     if (record)
         return 0;
-    err_set(e, "there is no VM %s, and no record of a detached agent in it", id);
+    err_set(e, "there is no VM %s, and no record of a detached agent in it", word);
     return err_advise(e, "see agentvm list and agentvm history");
 }
 
-int choose_agent(struct session *s, const char *id, char **out, bool *runs, struct err *e)
+int choose_agent(struct session *s, const char *word, char **out, bool *runs, struct err *e)
 {
     auto_free char *project = NULL;
 
     *runs = false;
-    if (id) {
-        *out = mem_strdup(id);
-        return check_id(s, id, runs, e);
-    }
+    if (word)
+        return choose_named(s, word, out, runs, e);
     if (choose_detached(s, true, out, e) < 0)
         return -1;
     *runs = *out != NULL;

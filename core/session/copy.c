@@ -35,7 +35,7 @@ enum {
 
 struct copy {
     bool to_guest;
-    char *vm;            /* id, or NULL: the folder's */
+    char *vm;            /* ID or name; "": the folder's */
     struct strv sources; /* paths on their side */
     struct strv names;   /* what each is called in the target */
     char *target;
@@ -59,7 +59,7 @@ static void copy_free(struct copy *c)
 
 /* ---- words ---- */
 
-/* Splits "ID:path"; a host path that has a colon is written with a '/' before it.  Returns whether
+/* Splits "VM:path"; a host path that has a colon is written with a '/' before it.  Returns whether
  * it is in a VM. */
 static bool split(const char *word, char **vm, const char **path)
 {
@@ -83,16 +83,16 @@ static const char *guest_path(const char *path)
 
 static int take_vm(struct copy *c, char *vm, struct err *e)
 {
-    auto_free char *id = vm;
+    auto_free char *word = vm;
 
-    if (*id && !vms_is_id(id)) {
-        err_set(e, "%s: is not the ID of a VM", id);
-        return err_advise(e, "see agentvm list; a file of the host is written ./%s:...", id);
+    if (*word && !vms_is_id(word) && !persist_is_name(word)) {
+        err_set(e, "%s: is neither the ID nor the name of a VM", word);
+        return err_advise(e, "see agentvm list; a file of the host is written ./%s:...", word);
     }
-    if (c->vm && strcmp(c->vm, id) != 0)
+    if (c->vm && strcmp(c->vm, word) != 0)
         return err_set(e, "cp copies from and to one VM only");
     free(c->vm);
-    c->vm = steal_ptr(&id);
+    c->vm = steal_ptr(&word);
     return 0;
 }
 
@@ -105,7 +105,8 @@ static int take_source(struct copy *c, const char *word, struct err *e)
     if (in_guest == c->to_guest) {
         err_set(e, c->to_guest ? "source and target are both in a VM"
                                : "neither source nor target is in a VM");
-        return err_advise(e, "one side is written ID:PATH, or :PATH for this folder's VM");
+        return err_advise(
+            e, "one side is written ID:PATH or NAME:PATH, or :PATH for this folder's VM");
     }
     if (!in_guest && strcmp(path, "-") == 0) {
         strv_push(&c->sources, "-");
@@ -270,10 +271,13 @@ static int copy(struct session *s, struct copy *c, struct err *e)
 
 static int attach_and_copy(struct session *s, struct copy *c, struct err *e)
 {
+    const char *word = c->vm && *c->vm ? c->vm : NULL;
     auto_free char *id = NULL;
 
-    if (choose_running(s, c->vm && *c->vm ? c->vm : NULL, &id, e) < 0)
-        return -1;
+    if (choose_running(s, word, false, &id, e) < 0)
+        return word && !vms_is_id(word)
+                   ? err_advise(e, "see agentvm list; a file of the host is written ./%s:...", word)
+                   : -1;
     s->link = client_attach(&s->task, &s->paths, id, e);
     return s->link && client_wait_ready(s->link, e) == 0 ? copy(s, c, e) : -1;
 }

@@ -50,7 +50,7 @@ static int attach_terminal(struct session *s, bool steal, bool *left, struct exi
     return rc;
 }
 
-int session_attach(struct session *s, const char *id, bool steal, struct err *e)
+int session_attach(struct session *s, const char *word, bool steal, struct err *e)
 {
     auto_free char *vm = NULL;
     struct exit_status status;
@@ -60,7 +60,7 @@ int session_attach(struct session *s, const char *id, bool steal, struct err *e)
         err_set(e, "attach needs a terminal as its input and output");
         return err_advise(e, "agentvm logs -f shows what the agent writes");
     }
-    if (id ? choose_running(s, id, &vm, e) < 0 : choose_detached(s, false, &vm, e) < 0)
+    if (word ? choose_running(s, word, false, &vm, e) < 0 : choose_detached(s, false, &vm, e) < 0)
         return -1;
     s->link = client_attach(&s->task, &s->paths, vm, e);
     if (!s->link || client_wait_ready(s->link, e) < 0)
@@ -98,12 +98,12 @@ static int end_of(struct session *s, const char *vm, struct err *e)
     return e->msg ? -1 : code;
 }
 
-int session_wait(struct session *s, const char *id, struct err *e)
+int session_wait(struct session *s, const char *word, struct err *e)
 {
     auto_free char *vm = NULL;
     bool runs = true;
 
-    if (choose_agent(s, id, &vm, &runs, e) < 0)
+    if (choose_agent(s, word, &vm, &runs, e) < 0)
         return -1;
     if (runs) {
         s->link = client_attach(&s->task, &s->paths, vm, NULL);

@@ -136,7 +136,7 @@ static int follow(struct session *s, const char *vm, struct reader *r, struct er
     return task_check(&s->task, e);
 }
 
-int session_logs(struct session *s, const char *id, bool follows, struct err *e)
+int session_logs(struct session *s, const char *word, bool follows, struct err *e)
 {
     auto_free char *vm = NULL, *path = NULL, *old = NULL;
     auto_free struct terminal_filter *filter = NULL;
@@ -145,7 +145,7 @@ int session_logs(struct session *s, const char *id, bool follows, struct err *e)
     bool runs;
     int rc = 0;
 
-    if (choose_agent(s, id, &vm, &runs, e) < 0)
+    if (choose_agent(s, word, &vm, &runs, e) < 0)
         return -1;
     path = agent_log_path(&s->paths, vm, false);
     old = agent_log_path(&s->paths, vm, true);

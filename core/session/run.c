@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/choose.h"
 #include "session/detach.h"
 #include "session/import.h"
 #include "session/provision.h"
@@ -239,28 +240,12 @@ static int command_body(struct session *s, void *arg, struct err *e)
 /* The VM to attach to: --vm, or the only one of this folder. *id is NULL if a new one is wanted. */
 static int choose_vm(struct session *s, char **id, struct err *e)
 {
-    auto_vm_infos struct vm_infos vms = {0};
-    auto_buf struct buf ids = BUF_INIT;
-
     *id = NULL;
     if (s->options.new_vm || s->options.name || persist_is_wanted(s))
         return 0;
-    if (vms_list(&s->paths, s->options.vm ? NULL : s->project, &vms, e) < 0)
-        return -1;
-    for (size_t i = 0; i < vms.n; i++) {
-        buf_printf(&ids, " %s", vms.v[i].id);
-        if (!s->options.vm || vm_answers(&vms.v[i], s->options.vm, s->project)) {
-            free(*id);
-            *id = mem_strdup(vms.v[i].id);
-        }
-    }
-    if (s->options.vm && !*id)
-        return err_set(e, "no VM %s is running", s->options.vm);
-    if (s->options.vm || vms.n <= 1)
+    if (choose_running(s, s->options.vm, true, id, e) == 0)
         return 0;
-    free(steal_ptr(id));
-    err_set(e, "several VMs run for this folder:%s", ids.data);
-    return err_advise(e, "choose one with --vm, or start another with --new");
+    return s->options.vm ? -1 : err_advise(e, "choose one with --vm, or start another with --new");
 }
 
 int session_check_restrictions(const struct session *s, const char *id, struct err *e)
