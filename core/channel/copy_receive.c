@@ -280,8 +280,9 @@ static int take_link(struct receiver *v, struct err *e)
         return err_set(e, "%s is a link, not a file", v->target->who);
     if (strlen(v->r.data) != v->r.len || v->r.len == 0)
         return malformed(v, e);
-    /* Of the levels, the first is the target and the second the source itself. */
-    if (v->target->keep_links_in && !stays_in(v->r.data, v->depth > 1 ? v->depth - 2 : 0)) {
+    /* Of the levels, the first is the target and the second the source itself; where a link is the
+     * source, all else is outside. */
+    if (v->target->keep_links_in && (v->depth < 2 || !stays_in(v->r.data, v->depth - 2))) {
         note(v, name, "a link that leads out of what is copied");
         return 0;
     }

@@ -214,6 +214,19 @@ static void keeps_links_in(void **state)
 }
 
 /* One that the sender put there before, or anybody. */
+/* It could lead anywhere in the target's folder, and the next copy through it. */
+static void makes_no_link_alone(void **state)
+{
+    struct fixture *f = *state;
+    auto_err struct err e = ERR_INIT;
+
+    add_text(f, COPY_LINK, "it", "there");
+    add_text(f, COPY_DONE, "", "");
+    assert_int_equal(receive(f, &e), 0);
+    assert_int_equal(f->notes, 1);
+    assert_int_equal(count_entries(f->target), 0);
+}
+
 static void writes_through_no_link(void **state)
 {
     struct fixture *f = *state;
@@ -240,6 +253,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(drops_what_is_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bounds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_links_in, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(makes_no_link_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writes_through_no_link, set_up, tear_down),
     };
 
