@@ -1,7 +1,11 @@
 #include "channel/copy.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -21,6 +25,62 @@ char *copy_name(const char *source)
         (end - begin == 2 && memcmp(source + begin, "..", 2) == 0))
         return mem_strdup(".");
     return mem_dup(source + begin, end - begin);
+}
+
+/* Whether an open folder is the other one, or below it. */
+static bool is_inside(int dir, const char *folder)
+{
+    char link[32], path[PATH_MAX] = {0};
+    size_t len = strlen(folder);
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+    return readlink(link, path, sizeof(path) - 1) < 0 ||
+           (strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/'));
+}
+
+/* Opens an entry of a folder, without the right to read it, and follows it if it is a symlink. */
+static int follow(int dir, const char *name, const char *hostile, struct err *e)
+{
+    int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISLNK(st.st_mode))
+        return fd;
+    close_fd(&fd);
+    if (!hostile || !is_inside(dir, hostile))
+        return openat(dir, name, O_PATH | O_CLOEXEC);
+    err_set(e, "%s is a symbolic link in the project folder, where the VM can have made it", name);
+    err_advise(e, "look where it leads, and name that");
+    errno = ELOOP;
+    return -1;
+}
+
+int copy_find(const char *path, const char *hostile, char **name, struct err *e)
+{
+    int dir = open(*path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    path += strspn(path, "/");
+    for (size_t len; dir >= 0 && path[len = strcspn(path, "/")]; path += strspn(path, "/")) {
+        auto_free char *part = mem_dup(path, len);
+        int next = follow(dir, part, hostile, e), errnum = errno;
+
+        close_fd(&dir);
+        dir = next;
+        errno = errnum;
+        path += len;
+    }
+    if (dir >= 0)
+        *name = mem_strdup(*path ? path : ".");
+    return dir;
+}
+
+int copy_open_folder(const char *path, const char *hostile, struct err *e)
+{
+    auto_free char *name = NULL;
+    auto_close int dir = copy_find(path, hostile, &name, e);
+    auto_close int last = dir < 0 ? -1 : follow(dir, name, hostile, e);
+
+    return last < 0 ? -1 : openat(last, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 int copy_write(int out, const struct copy_record *r, struct err *e)

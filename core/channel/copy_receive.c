@@ -343,16 +343,22 @@ static int take_all(struct receiver *v, struct err *e)
     return v->depth == 1 && v->fd < 0 && !v->target->names[v->nth] ? 0 : malformed(v, e);
 }
 
+static int refuse_folder(const char *path, struct err *e)
+{
+    return e->msg ? err_prefix(e, "cannot copy to %s", path)
+                  : err_errno(e, errno, "cannot open folder %s", path);
+}
+
 /* The folder where the sources land: the target itself, or the one that it is to stand in. */
 static int open_target(struct receiver *v, struct err *e)
 {
     const char *path = v->target->path;
     auto_free char *name = copy_name(path);
     size_t len = strlen(path);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = copy_open_folder(path, v->target->hostile, e);
 
     if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
-        return err_errno(e, errno, "cannot open folder %s", path);
+        return refuse_folder(path, e);
     while (len > 1 && path[len - 1] == '/')
         len--;
     if (fd < 0 && (v->target->names[1] || path[len] == '/' || strcmp(name, ".") == 0))
@@ -363,13 +369,11 @@ static int open_target(struct receiver *v, struct err *e)
             len--;
         v->only = steal_ptr(&name);
     }
-    buf_printf(&v->path, "%.*s", (int)len, len ? path : ".");
-    if (len == 0)
-        buf_puts(&v->path, ".");
+    buf_printf(&v->path, "%.*s", len ? (int)len : 1, len ? path : ".");
     if (fd < 0)
-        fd = open(v->path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = copy_open_folder(v->path.data, v->target->hostile, e);
     if (fd < 0)
-        return err_errno(e, errno, "cannot open folder %s", v->path.data);
+        return refuse_folder(v->path.data, e);
     v->levels[v->depth++] = (struct level){.fd = fd};
     return 0;
 }

@@ -17,6 +17,7 @@ enum { NS_PER_S = 1000000000 };
 
 struct sender {
     int out;
+    const char *hostile;
     copy_note_fn *note;
     void *arg;
     struct buf path; /* of what is sent now */
@@ -176,6 +177,17 @@ static int send_tree(struct sender *s, int dir, const char *name, struct err *e)
     return S_ISREG(st.st_mode) ? send_file(s, fd, &st, e) : send_special(s, &st, e);
 }
 
+static int send_source(struct sender *s, const char *source, struct err *e)
+{
+    auto_free char *name = NULL;
+    auto_close int dir = copy_find(source, s->hostile, &name, e);
+
+    if (dir >= 0)
+        return send_tree(s, dir, name, e);
+    return e->msg ? err_prefix(e, "cannot copy %s", source)
+                  : err_errno(e, errno, "cannot copy %s", source);
+}
+
 static int send_sources(struct sender *s, char *const *sources, struct err *e)
 {
     for (; *sources; sources++) {
@@ -186,16 +198,17 @@ static int send_sources(struct sender *s, char *const *sources, struct err *e)
         }
         s->path.len = 0;
         buf_puts(&s->path, *sources);
-        if (send_tree(s, AT_FDCWD, *sources, e) < 0)
+        if (send_source(s, *sources, e) < 0)
             return -1;
     }
     return 0;
 }
 
-int copy_send(int out, char *const *sources, copy_note_fn *note, void *arg, struct err *e)
+int copy_send(int out, char *const *sources, const char *hostile, copy_note_fn *note, void *arg,
+              struct err *e)
 {
     auto_free char *data = mem_zalloc(1, COPY_DATA_MAX + 1);
-    struct sender s = {.out = out, .note = note, .arg = arg, .r.data = data};
+    struct sender s = {.out = out, .hostile = hostile, .note = note, .arg = arg, .r.data = data};
     auto_err struct err why = ERR_INIT;
     int rc = send_sources(&s, sources, &why);
 

@@ -13,7 +13,8 @@ int copy_out(char *const *sources)
     auto_err struct err e = ERR_INIT;
 
     signal(SIGPIPE, SIG_IGN);
-    return copy_send(STDOUT_FILENO, sources, NULL, NULL, &e) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return copy_send(STDOUT_FILENO, sources, NULL, NULL, NULL, &e) == 0 ? EXIT_SUCCESS
+                                                                        : EXIT_FAILURE;
 }
 
 /* Whoever waits for input finds that there is none, and cleans up. */
