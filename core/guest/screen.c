@@ -17,6 +17,8 @@ struct screen {
     VTermScreen *screen;
     VTermState *state;
     int rows, columns;
+    char last[4]; /* the last character that was written, nlast bytes of UTF-8 */
+    size_t nlast;
     struct buf *answers;
 };
 
@@ -28,15 +30,15 @@ static void on_answer(const char *s, size_t len, void *user)
         buf_append(screen->answers, s, len);
 }
 
-static int clamp(unsigned n, int max)
+static int clamp(unsigned n, unsigned min, unsigned max)
 {
-    return n < 1 ? 1 : n > (unsigned)max ? max : (int)n;
+    return (int)(n < min ? min : n > max ? max : n);
 }
 
 static void open_emulator(struct screen *s, unsigned rows, unsigned columns)
 {
-    s->rows = clamp(rows, SCREEN_ROWS_MAX);
-    s->columns = clamp(columns, SCREEN_COLUMNS_MAX);
+    s->rows = clamp(rows, 1, SCREEN_ROWS_MAX);
+    s->columns = clamp(columns, SCREEN_COLUMNS_MIN, SCREEN_COLUMNS_MAX);
     s->vt = vterm_new(s->rows, s->columns);
     vterm_set_utf8(s->vt, 1);
     vterm_output_set_callback(s->vt, on_answer, s);
@@ -63,26 +65,67 @@ void screen_free(struct screen *s)
     free(s);
 }
 
-/* Length of the text up to ESC #, by which the filter always lets one more character pass. */
-static size_t before_large_letters(const char *text, size_t len)
+/* Keeps the last character of a text without sequences. */
+static void note_last(struct screen *s, const char *text, size_t len)
 {
-    const char *found = memmem(text, len, "\033#", 2);
+    size_t end = len, start;
 
-    return found ? (size_t)(found - text) : len;
+    while (end > 0 && (unsigned char)text[end - 1] < ' ')
+        end--;
+    if (end == 0)
+        return;
+    start = end - 1;
+    while (start > 0 && end - start < sizeof(s->last) &&
+           ((unsigned char)text[start] & 0xc0) == 0x80)
+        start--;
+    s->nlast = end - start;
+    memcpy(s->last, text + start, s->nlast);
 }
 
+/* REP, ESC [ count b: writes the last character again, while that moves the cursor to the right. */
+static void repeat(struct screen *s, const char *sequence, size_t len)
+{
+    struct terminal_csi csi;
+    VTermPos at, before;
+
+    if (!terminal_parse_csi((const uint8_t *)sequence, len, &csi))
+        return;
+    vterm_state_get_cursorpos(s->state, &at);
+    for (uint32_t left = csi.v[0] > 0 ? csi.v[0] : 1; left > 0; left--) {
+        before = at;
+        vterm_input_write(s->vt, s->last, s->nlast);
+        vterm_state_get_cursorpos(s->state, &at);
+        if (at.row != before.row || at.col <= before.col)
+            return;
+    }
+}
+
+/* What libvterm must not see, as it never returns from it or ends the process: a repetition of no
+ * character, or of one that has no width, is an endless loop; large letters, which are not painted
+ * anyway, end old ones. */
 void screen_feed(struct screen *s, const void *data, size_t len, struct buf *answers)
 {
-    const char *text = data;
+    const char *text = data, *end = text + len, *fed = text;
 
     s->answers = answers;
-    while (len > 0) { /* large letters, which are not painted, end old libvterms */
-        size_t n = before_large_letters(text, len), skip = len - n < 3 ? len - n : 3;
+    while (text < end) {
+        const char *escape = memchr(text, '\033', (size_t)(end - text));
+        size_t plain = (size_t)((escape ? escape : end) - text), n;
+        bool repeats;
 
-        vterm_input_write(s->vt, text, n);
-        text += n + skip;
-        len -= n + skip;
+        note_last(s, text, plain);
+        text += plain;
+        n = terminal_sequence_length(text, (size_t)(end - text));
+        repeats = n > 2 && text[1] == '[' && text[n - 1] == 'b';
+        if (repeats || (n > 1 && text[1] == '#')) {
+            vterm_input_write(s->vt, fed, (size_t)(text - fed));
+            if (repeats)
+                repeat(s, text, n);
+            fed = text + n;
+        }
+        text += n;
     }
+    vterm_input_write(s->vt, fed, (size_t)(end - fed));
     vterm_screen_flush_damage(s->screen);
     s->answers = NULL;
 }
@@ -324,7 +367,8 @@ void screen_resize(struct screen *s, unsigned rows, unsigned columns, struct ter
     struct part p;
     int cursor = cursor_of(s).row;
 
-    if (clamp(rows, SCREEN_ROWS_MAX) == s->rows && clamp(columns, SCREEN_COLUMNS_MAX) == s->columns)
+    if (clamp(rows, 1, SCREEN_ROWS_MAX) == s->rows &&
+        clamp(columns, SCREEN_COLUMNS_MIN, SCREEN_COLUMNS_MAX) == s->columns)
         return;
     terminal_note_resize(on);
     open_emulator(s, rows, columns);

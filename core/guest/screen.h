@@ -9,11 +9,16 @@
 #include "base/str.h"
 #include "guest/terminal.h"
 
-enum { SCREEN_ROWS_MAX = 300, SCREEN_COLUMNS_MAX = 800, SCREEN_ANSWERS_MAX = 4096 };
+enum {
+    SCREEN_ROWS_MAX = 300,
+    SCREEN_COLUMNS_MIN = 2, /* a wide character in the only column ends libvterm 0.1 */
+    SCREEN_COLUMNS_MAX = 800,
+    SCREEN_ANSWERS_MAX = 4096,
+};
 
 struct screen;
 
-/* Sizes are cut to the bounds above, and are at least 1. */
+/* Sizes are cut to the bounds above, and there is a row at least. */
 struct screen *screen_new(unsigned rows, unsigned columns);
 void screen_free(struct screen *s);
 /* The lines around the cursor stay.  Scroll region and origin mode end, which on is told, too. */

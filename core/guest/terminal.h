@@ -72,6 +72,8 @@ struct terminal_csi {
 
 /* Whether it is well-formed, and then what it says. */
 bool terminal_parse_csi(const uint8_t *seq, size_t len, struct terminal_csi *out);
+/* Length of the sequence that begins with the ESC at text, which is out of what passed: whole. */
+size_t terminal_sequence_length(const char *text, size_t len);
 bool terminal_may_csi(const struct terminal_csi *c);
 bool terminal_may_escape(const uint8_t *seq, size_t len);
 

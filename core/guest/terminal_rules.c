@@ -161,6 +161,26 @@ bool terminal_may_escape(const uint8_t *seq, size_t len)
     return seq[1] == '#' && strchr("34568", seq[2]); /* large letters, a screen full of E */
 }
 
+size_t terminal_sequence_length(const char *text, size_t len)
+{
+    size_t n = 2;
+
+    if (len < 2)
+        return len;
+    if (text[1] == '[') {
+        while (n < len && (text[n] < '@' || text[n] > '~'))
+            n++;
+        n++;
+    } else if (text[1] == ']') {
+        while (n < len && text[n] != '\a' && text[n] != '\033')
+            n++;
+        n += n < len && text[n] == '\033' ? 2 : 1;
+    } else if (strchr("#()*+", text[1])) {
+        n = 3;
+    }
+    return n < len ? n : len;
+}
+
 static bool has_prefix(const uint8_t *text, size_t len, const char *prefix)
 {
     size_t n = strlen(prefix);

@@ -81,6 +81,42 @@ static void paints_it_again(void **state)
         comes_back(texts[i]);
 }
 
+/* REP, also where there is nothing to repeat or nothing that has a width: an emulator must not go
+ * on for ever. */
+static void repeats(void **state)
+{
+    static const char *const cases[][2] = {
+        {"\033[b", ""},
+        {"\033[999999b", ""},
+        {"\342\200\213\033[999999b", "\342\200\213\342\200\213"}, /* of no width */
+        {"ab\033[b", "abb"},
+        {"ab\033[31m\033[3bc", "abbbbc"},
+        {"\303\251\033[2b", "\303\251\303\251\303\251"},
+        {"x\033[999999b", "xxxxxxxxxxxxxxxxxxxx"},
+        {"\033#8a\033[2b", "aaa"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct terminal_modes on;
+        struct screen *s = show(cases[i][0], &on);
+        auto_free char *row = screen_row(s, 0);
+
+        assert_string_equal(row, cases[i][1]);
+        screen_free(s);
+    }
+}
+
+/* A wide character on the narrowest terminal. */
+static void takes_one_column(void **state)
+{
+    struct screen *s = screen_new(1, 1);
+
+    (void)state;
+    screen_feed(s, "\346\227\245x", 4, NULL);
+    screen_free(s);
+}
+
 static bool paints(const char *text, const char *part)
 {
     struct terminal_modes on;
@@ -169,9 +205,10 @@ static void resizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paints_it_again), cmocka_unit_test(sets_modes),
-        cmocka_unit_test(switches_off),    cmocka_unit_test(moves_lines_away),
-        cmocka_unit_test(answers),         cmocka_unit_test(resizes),
+        cmocka_unit_test(paints_it_again),  cmocka_unit_test(repeats),
+        cmocka_unit_test(takes_one_column), cmocka_unit_test(sets_modes),
+        cmocka_unit_test(switches_off),     cmocka_unit_test(moves_lines_away),
+        cmocka_unit_test(answers),          cmocka_unit_test(resizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
