@@ -29,12 +29,19 @@ int agent_log_create(struct agent_log *l, const struct paths *p, const char *id,
     return l->fd < 0 ? err_errno(e, errno, "cannot create %s", l->path) : 0;
 }
 
+/* There is a file at path at any time, for who reads it meanwhile. */
 static void rotate(struct agent_log *l)
 {
-    if (rename(l->path, l->old) < 0)
-        return;
+    auto_free char *fresh = mem_printf("%s.new", l->path);
+
     close_fd(&l->fd);
-    l->fd = create_file(l->path);
+    unlink(fresh);
+    l->fd = create_file(fresh);
+    if (l->fd < 0)
+        return;
+    unlink(l->old);
+    if ((link(l->path, l->old) < 0 && errno != ENOENT) || rename(fresh, l->path) < 0)
+        close_fd(&l->fd);
     l->size = 0;
 }
 

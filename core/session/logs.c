@@ -59,12 +59,24 @@ static int open_log(const char *path)
     return open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
 static bool is_at(int fd, const char *path)
 {
     struct stat a, b;
 
-    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_ino == b.st_ino &&
-           a.st_dev == b.st_dev;
+    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && is_same(&a, &b);
+}
+
+/* Whether the newer file has the older one's name, too, which it is about to be. */
+static bool are_one(int old_fd, int fd)
+{
+    struct stat a, b;
+
+    return fstat(old_fd, &a) == 0 && fstat(fd, &b) == 0 && is_same(&a, &b);
 }
 
 /* What is there; and the newer file if it has become the older one meanwhile. */
@@ -95,7 +107,8 @@ static void read_all(struct reader *r, const char *old)
         r->fd = open_log(r->path);
         old_fd = open_log(old);
     } while (r->fd >= 0 && !is_at(r->fd, r->path));
-    drain(r, old_fd);
+    if (!are_one(old_fd, r->fd))
+        drain(r, old_fd);
     drain(r, r->fd);
 }
 

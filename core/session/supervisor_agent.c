@@ -214,8 +214,8 @@ static void on_started(struct agent *a)
     a->running = true;
     a->since_us = clock_us();
     maker->creator = false;
+    supervisor_publish(a->sup); /* before the maker's user can ask for it */
     conn_send(maker->conn, FRAME_DETACHED, 0, a->maker_stream, NULL, 0);
-    supervisor_publish(a->sup);
     if (!a->screen)
         relay_send(a->sup->relay, a->stream, FRAME_EOF, LANE_IN, NULL, 0);
 }
