@@ -78,13 +78,15 @@ int session_attach(struct session *s, const char *word, bool steal, struct err *
 
 /* ---- wait ----------------------------------------------------------------------------------- */
 
-/* What the record says of an agent that has ended. */
-static int end_of(struct session *s, const char *vm, struct err *e)
+/* What the record says of an agent that has ended; before: what there was when it still ran, as a
+ * kept VM always has the same ID. */
+static int end_of(struct session *s, const char *vm, const cJSON *before, struct err *e)
 {
     cJSON *o = record_find(&s->paths, vm), *error;
     int code;
 
-    if (!o) {
+    if (!o || (before && cJSON_Compare(o, before, true))) {
+        cJSON_Delete(o);
         err_set(e, "VM %s ended and left no record of its agent", vm);
         return err_advise(e, "its supervisor may have been killed");
     }
@@ -101,15 +103,19 @@ static int end_of(struct session *s, const char *vm, struct err *e)
 int session_wait(struct session *s, const char *word, struct err *e)
 {
     auto_free char *vm = NULL;
-    bool runs = true;
+    bool runs = true, ran = false;
+    cJSON *before = NULL;
+    int rc;
 
     if (choose_agent(s, word, &vm, &runs, e) < 0)
         return -1;
     if (runs) {
+        before = record_find(&s->paths, vm);
         s->link = client_attach(&s->task, &s->paths, vm, NULL);
+        ran = s->link && client_wait_ready(s->link, NULL) == 0;
         client_wait_end(s->link);
-        if (task_check(&s->task, e) < 0)
-            return -1;
     }
-    return end_of(s, vm, e);
+    rc = task_check(&s->task, e) < 0 ? -1 : end_of(s, vm, ran ? before : NULL, e);
+    cJSON_Delete(before);
+    return rc;
 }
