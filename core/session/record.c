@@ -92,7 +92,8 @@ static void replace_number(cJSON *o, const char *name, double value)
     cJSON_AddNumberToObject(o, name, value);
 }
 
-char *record_complete(const char *text, int64_t more_us, int code, const char *error)
+char *record_complete(const char *text, int64_t more_us, const struct port_account *ports, int code,
+                      const char *error)
 {
     cJSON *o = text ? cJSON_Parse(text) : NULL;
     double ms = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, "duration_ms"));
@@ -102,6 +103,7 @@ char *record_complete(const char *text, int64_t more_us, int code, const char *e
     if (!o)
         return NULL;
     replace_number(o, "duration_ms", ms + (double)more_us / US_PER_MS);
+    add_ports(o, ports);
     replace_number(o, "exit_code", code);
     add_text(o, "error", shown);
     line = cJSON_PrintUnformatted(o);

@@ -42,9 +42,10 @@ void record_write(const struct session *s, int code, const struct err *e);
 /* The line for it, with its line feed; the caller frees it. */
 char *record_format(const struct session *s, int code, const struct err *e);
 /* The line of a session whose agent was kept by the supervisor, from what record_format made of it
- * before: more_us longer, ended with code, and with an error or NULL.  NULL if text is none.  The
- * caller frees it. */
-char *record_complete(const char *text, int64_t more_us, int code, const char *error);
+ * before: more_us longer, with what there was of ports, ended with code, and with an error or NULL.
+ * NULL if text is none.  The caller frees it. */
+char *record_complete(const char *text, int64_t more_us, const struct port_account *ports, int code,
+                      const char *error);
 /* Appends a line to the file; line feed included. */
 int record_append(const struct paths *p, const char *line, struct err *e);
 

@@ -314,8 +314,8 @@ static void start(struct supervisor *s)
 
 static void release(struct supervisor *s)
 {
-    agent_close(s);
     supervisor_close_ports(s);
+    agent_close(s);
     if (s->vm)
         s->order->driver->free(s->vm);
     vms_remove(s->order->paths, s->id);

@@ -336,7 +336,7 @@ static void write_record(struct agent *a)
     int64_t more_us = clock_us() - a->since_us;
     int code = a->ended ? exit_status_code(a->status) : EXIT_AGENTVM;
     const char *why = a->ended ? NULL : a->failure ? a->failure : "the agent was lost";
-    auto_free char *line = record_complete(a->record, more_us, code, why);
+    auto_free char *line = record_complete(a->record, more_us, &a->sup->account, code, why);
 
     if (line)
         record_append(a->sup->order->paths, line, NULL);

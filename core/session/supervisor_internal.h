@@ -116,7 +116,7 @@ void agent_forget_client(struct supervisor *s, const struct client *c);
 bool agent_is_detached(const struct supervisor *s);
 /* Why the VM ends before the agent does, for its record. */
 void agent_note_failure(struct supervisor *s, const struct err *why);
-/* Writes the record of an agent that the supervisor kept. */
+/* Writes the record of an agent that the supervisor kept; ports are closed by then. */
 void agent_close(struct supervisor *s);
 
 /* supervisor_clients.c */
