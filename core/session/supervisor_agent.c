@@ -331,11 +331,14 @@ void agent_note_failure(struct supervisor *s, const struct err *why)
         s->agent->failure = mem_strdup(err_msg(why));
 }
 
+/* As on a terminal, the agent's end is no good one if the VM's is not: what it wrote may be lost.
+ */
 static void write_record(struct agent *a)
 {
     int64_t more_us = clock_us() - a->since_us;
-    int code = a->ended ? exit_status_code(a->status) : EXIT_AGENTVM;
-    const char *why = a->ended ? NULL : a->failure ? a->failure : "the agent was lost";
+    bool good = a->ended && !a->sup->failed;
+    int code = good ? exit_status_code(a->status) : EXIT_AGENTVM;
+    const char *why = good ? NULL : a->failure ? a->failure : "the agent was lost";
     auto_free char *line = record_complete(a->record, more_us, &a->sup->account, code, why);
 
     if (line)
