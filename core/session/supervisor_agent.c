@@ -103,6 +103,7 @@ static void on_viewer_input(struct agent *a, const struct frame *f)
         return;
     }
     if (detach_keys_take(&v->keys, (const char *)f->payload, f->len, &a->input)) {
+        send_input(a); /* what was typed before them */
         detach(a);
         return;
     }
