@@ -52,6 +52,15 @@ static int program_body(struct session *s, void *arg, struct err *e)
     return exec_until_interrupt(s, &program, e);
 }
 
+/* What the user's file says of projects: there is none here, nor anything else of the host's. */
+static void forget_projects(struct profile *p)
+{
+    p->git_readonly = false;
+    strv_free(&p->masks);
+    strv_free(&p->mounts_readonly);
+    strv_free(&p->mounts_writable);
+}
+
 /* Runs the program in a VM of its own, with an empty folder in place of a project.  That lies where
  * a VM's folders do, so that it is swept as they are. */
 static int run_program(struct session *s, struct plan *login, struct err *e)
@@ -64,6 +73,7 @@ static int run_program(struct session *s, struct plan *login, struct err *e)
     if (vms_reserve(&s->paths, id, &lock, e) < 0)
         return -1;
     s->project = paths_vm(&s->paths, id, PATHS_VM_NO_PROJECT);
+    forget_projects(&s->profile);
     log_info("agentvm: when %s has ended, or Ctrl-C has ended it, agentvm asks for the %s", shown,
              plan_find(login, PLAN_ASK)->name);
     code = mkdir(s->project, 0700) < 0 ? err_errno(e, errno, "cannot create %s", s->project)
