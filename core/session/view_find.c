@@ -18,12 +18,13 @@
 #include "session/tree.h"
 
 #define GIT_NAME ".git"
-#define GITFILE_KEY "gitdir:"
+#define GITFILE_KEY "gitdir: "
 #define ANYWHERE "**/"
 
 enum {
-    FINDS_MAX = 1000, /* repositories, or masks; each is a mount */
-    GITFILE_MAX = 4096 + 32,
+    FINDS_MAX = 1000,      /* repositories, or masks; each is a mount */
+    GITFILE_MAX = 1 << 20, /* git's own bound */
+    LINK_MAX_BYTES = 4096,
 };
 
 struct search {
@@ -31,7 +32,7 @@ struct search {
     const char *project;
     bool git;                 /* look for repositories */
     struct strv repositories; /* every .git */
-    struct strv elsewhere;    /* what a .git that is a file names, if that is in the project */
+    struct strv elsewhere;    /* what they say that is in the project, too */
     struct view_finds *finds;
 };
 
@@ -126,33 +127,75 @@ static void drop_inner_masks(struct strv *masks)
 
 /* ---- git ------------------------------------------------------------------------------------ */
 
-/* What the .git, a file, names; NULL if it is none of git's, or names nothing in the project. */
-static char *read_gitfile(struct search *s, const struct tree_entry *entry)
+/* Where a path leads, below the project; NULL: out of it.  What is not there the guest could make.
+ */
+static char *find_inside(const struct search *s, const char *path)
+{
+    auto_free char *head = mem_strdup(path), *real = NULL;
+    const char *below;
+
+    while (!(real = realpath(head, NULL))) {
+        char *slash = strrchr(head, '/');
+
+        if (!slash || slash == head)
+            return NULL;
+        *slash = '\0';
+    }
+    if (!view_is_inside(real, s->project))
+        return NULL;
+    below = real + strlen(s->project);
+    path += strlen(head); /* what of it is not there */
+    if (!*below && !*path)
+        return mem_strdup(".");
+    return mem_printf("%s%s", *below ? below + 1 : "", *below ? path : path + 1);
+}
+
+/* Notes a name that git finds in a folder of git's, or beside a .git that is a file. */
+static void add_elsewhere(struct search *s, const char *folder, const char *name)
+{
+    auto_free char *path =
+        name[0] == '/' ? mem_strdup(name) : mem_printf("%s/%s/%s", s->project, folder, name);
+    auto_free char *found = find_inside(s, path);
+
+    if (found && !strv_has(&s->elsewhere, found))
+        strv_push(&s->elsewhere, found);
+}
+
+/* A file of git's that holds one path, behind a key; taken as git does, to the last space. */
+static void read_name(struct search *s, int dir, const char *file, const char *key,
+                      const char *folder)
 {
     auto_buf struct buf text = BUF_INIT;
-    auto_free char *path = NULL, *real = NULL;
-    const char *name;
+    size_t len;
 
-    if (file_read_at(entry->dir, entry->name, GITFILE_MAX, &text, NULL) != 0 ||
-        !str_starts(text.data, GITFILE_KEY))
-        return NULL;
-    name = text.data + strlen(GITFILE_KEY);
-    name += strspn(name, " ");
-    text.data[strcspn(text.data, "\r\n")] = '\0';
-    if (name[0] == '/')
-        path = mem_strdup(name);
-    else
-        path = mem_printf("%s/%.*s%s", s->project, (int)(strlen(entry->path) - strlen(GIT_NAME)),
-                          entry->path, name);
-    real = realpath(path, NULL);
-    if (!real || !view_is_inside(real, s->project))
-        return NULL;
-    return mem_strdup(strcmp(real, s->project) == 0 ? "." : real + strlen(s->project) + 1);
+    if (file_read_at(dir, file, GITFILE_MAX, &text, NULL) != 0 || !str_starts(text.data, key))
+        return;
+    for (len = text.len; len > 0 && strchr("\r\n", text.data[len - 1]); len--)
+        text.data[len - 1] = '\0';
+    if (len > strlen(key))
+        add_elsewhere(s, folder, text.data + strlen(key));
+}
+
+/* Parts of a folder .git that run programs, where they lie elsewhere. */
+static void read_links(struct search *s, const struct tree_entry *entry)
+{
+    static const char *const parts[] = {"hooks", "config", "config.worktree", "commondir"};
+    auto_close int dir = openat(entry->dir, entry->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+
+    for (size_t i = 0; dir >= 0 && i < ARRAY_LEN(parts); i++) {
+        char target[LINK_MAX_BYTES] = {0};
+
+        if (readlinkat(dir, parts[i], target, sizeof(target) - 1) > 0)
+            add_elsewhere(s, entry->path, target);
+    }
+    if (dir >= 0)
+        read_name(s, dir, "commondir", "", entry->path);
 }
 
 static int add_repository(struct search *s, const struct tree_entry *entry, struct err *e)
 {
-    auto_free char *shown = show_text(entry->path, 0), *named = NULL;
+    auto_free char *shown = show_text(entry->path, 0);
+    auto_free char *beside = mem_dup(entry->path, strlen(entry->path) - strlen(GIT_NAME));
 
     if (entry->type == DT_LNK) {
         err_set(e, "cannot protect %s: it is a symbolic link", shown);
@@ -160,13 +203,14 @@ static int add_repository(struct search *s, const struct tree_entry *entry, stru
     }
     if (add_find(&s->repositories, entry->path, e) < 0)
         return err_prefix(e, "cannot protect every " GIT_NAME);
-    named = entry->type == DT_REG ? read_gitfile(s, entry) : NULL;
-    if (named && !strv_has(&s->elsewhere, named))
-        strv_push(&s->elsewhere, named);
+    if (entry->type == DT_REG)
+        read_name(s, entry->dir, entry->name, GITFILE_KEY, beside);
+    else
+        read_links(s, entry);
     return 0;
 }
 
-/* A .git that is a file may name a folder that the guest can write. */
+/* A .git may name, or lead to, what the guest can write. */
 static int check_elsewhere(struct search *s, struct err *e)
 {
     for (size_t i = 0; i < s->elsewhere.n; i++) {

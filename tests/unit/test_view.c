@@ -147,6 +147,35 @@ static void test_gitfile(void **state)
     assert_finds("- .git\n- m\n- m/.git\n");
     make_file("m/.git", "gitdir: ../.git/../evil\n");
     assert_fails("cannot protect evil, where a .git");
+    make_file("m/.git", "gitdir: ../evil\r\n\n\n");
+    assert_fails("cannot protect evil, where a .git");
+    make_file("m/.git", "gitdir:  ../evil\n"); /* a folder " .." */
+    assert_fails("cannot protect m/ ../evil, where a .git");
+    make_file("m/.git", "");
+    assert_finds("- .git\n- m\n- m/.git\n");
+    make_file("m/.git", "gitdir: ../not/there\n"); /* the guest could make it */
+    assert_fails("cannot protect not/there, where a .git");
+}
+
+/* Parts of .git that lie where the guest can write. */
+static void test_git_links(void **state)
+{
+    auto_free char *hooks = at(".git/hooks"), *common = at(".git/commondir");
+
+    (void)state;
+    profile.git_readonly = true;
+    make_link("../githooks", ".git/hooks");
+    assert_fails("cannot protect githooks, where a .git");
+    make_folder("githooks");
+    assert_fails("cannot protect githooks, where a .git");
+    assert_int_equal(unlink(hooks), 0);
+    make_link("modules/hooks", ".git/hooks"); /* read-only, as all of it */
+    make_file(".git/commondir", "../githooks\n");
+    assert_fails("cannot protect githooks, where a .git");
+    assert_int_equal(unlink(common), 0);
+    assert_int_equal(unlink(hooks), 0);
+    make_link("/etc/hooks", ".git/hooks");
+    assert_finds("- .git\n");
 }
 
 static void test_no_git(void **state)
@@ -302,9 +331,10 @@ static void test_bad_mounts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_nothing_asked), TEST(test_git),    TEST(test_gitfile),
-        TEST(test_no_git),        TEST(test_masks),  TEST(test_masks_through_links),
-        TEST(test_bounds),        TEST(test_mounts), TEST(test_bad_mounts),
+        TEST(test_nothing_asked),       TEST(test_git),    TEST(test_gitfile),
+        TEST(test_git_links),           TEST(test_no_git), TEST(test_masks),
+        TEST(test_masks_through_links), TEST(test_bounds), TEST(test_mounts),
+        TEST(test_bad_mounts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
