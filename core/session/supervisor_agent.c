@@ -234,8 +234,8 @@ static void on_end(struct agent *a, const struct frame *f)
         return; /* its creator, who was told why, ends the VM */
     a->ended = f->type == FRAME_EXIT && f->len == 8;
     if (a->ended)
-        a->status =
-            (struct exit_status){get_u32(f->payload) != 0, (int)(get_u32(f->payload + 4) & 0xff)};
+        a->status = (struct exit_status){get_u32(f->payload) & EXIT_BIT_SIGNALED,
+                                         (int)(get_u32(f->payload + 4) & 0xff)};
     supervisor_stop(a->sup);
 }
 
