@@ -87,6 +87,8 @@ int cli_print_json(cJSON *json, struct err *e);
 /* A size in bytes, a time ago in minutes, hours or days, for tables; the caller frees it. */
 char *cli_size(uint64_t bytes);
 char *cli_age(int64_t since, int64_t now);
+/* "3000 8080:80 +2": ports of the host, at most max, with those of the VM where they differ. */
+char *cli_ports(const struct vm_info *v, size_t max);
 /* What list tells of a VM. */
 cJSON *cli_vm_json(const struct vm_row *v);
 /* Ends a VM that runs, and waits for its end. */

@@ -1,5 +1,6 @@
 /* `agentvm info`: all about one VM. */
 #include <cjson/cJSON.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -67,8 +68,13 @@ static char *as_text(const struct vm_row *v)
     add(&out, "cpus", cpus);
     add(&out, "memory", memory);
     add(&out, "disk", disk);
-    if (v->run.id)
+    if (v->run.id) {
+        auto_free char *ports = cli_ports(&v->run, SIZE_MAX);
+
         add_time(&out, "started", v->run.started);
+        add(&out, "detached", v->run.detached ? "yes" : "no");
+        add(&out, "ports", ports);
+    }
     if (v->own.name)
         add_kept(&out, &v->own);
     return buf_steal(&out);

@@ -11,18 +11,17 @@
 
 enum { PORTS_SHOWN = 4 }; /* in the table */
 
-/* "3000 8080:80 +2": ports of the host, with those of the VM where they differ. */
-static char *ports_text(const struct vm_info *v)
+char *cli_ports(const struct vm_info *v, size_t max)
 {
     struct buf out = BUF_INIT;
 
-    for (size_t i = 0; i < v->nports && i < PORTS_SHOWN; i++) {
+    for (size_t i = 0; i < v->nports && i < max; i++) {
         buf_printf(&out, "%s%u", i ? " " : "", v->ports[i].host);
         if (v->ports[i].host != v->ports[i].guest)
             buf_printf(&out, ":%u", v->ports[i].guest);
     }
-    if (v->nports > PORTS_SHOWN)
-        buf_printf(&out, " +%zu", v->nports - PORTS_SHOWN);
+    if (v->nports > max)
+        buf_printf(&out, " +%zu", v->nports - max);
     return v->nports ? buf_steal(&out) : mem_strdup("-");
 }
 
@@ -31,7 +30,7 @@ static int ports_width(const struct vm_rows *vms)
     size_t width = strlen("PORTS");
 
     for (size_t i = 0; i < vms->n; i++) {
-        auto_free char *text = ports_text(&vms->v[i].run);
+        auto_free char *text = cli_ports(&vms->v[i].run, PORTS_SHOWN);
 
         width = strlen(text) > width ? strlen(text) : width;
     }
@@ -88,7 +87,7 @@ static char *as_table(const struct vm_rows *vms)
         const struct vm_row *v = &vms->v[i];
         auto_free char *folder = str_quote(v->project), *age = cli_age(v->since, now);
         auto_free char *memory = cli_size(v->memory), *disk = cli_size(v->disk_used);
-        auto_free char *ports = ports_text(&v->run);
+        auto_free char *ports = cli_ports(&v->run, PORTS_SHOWN);
 
         buf_printf(&out, "%-8s  %-10s  %-10s  %-7s  %4s  %4u  %7s  %7s  %-*s  %s\n", v->id,
                    *v->name ? v->name : "-", v->agent, v->running ? "running" : "stopped", age,
