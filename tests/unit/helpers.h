@@ -18,13 +18,6 @@
 #include "base/str.h"
 #include "proc/loop.h"
 
-/* As errors list the sections of a profile. */
-#define PROFILE_SECTIONS                                                                      \
-    "[agent], [vm], [image], [ports], [project], [mask], [mounts], [network], [git], [env], " \
-    "[mcp.NAME], "                                                                            \
-    "[plugin.NAME] and "                                                                      \
-    "[profile.NAME]"
-
 enum { TEST_DEADLINE_MS = 20000 };
 
 static inline void assert_ok(int rc, struct err *e)

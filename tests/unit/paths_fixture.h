@@ -23,4 +23,30 @@ static inline struct paths paths_make(const char *dir)
                           .run = make_folder(dir, "run")};
 }
 
+/* For tests that need nothing else. */
+struct folders {
+    char *dir;
+    struct paths paths;
+};
+
+static inline int folders_set_up(void **state)
+{
+    struct folders *f = mem_zalloc(1, sizeof(*f));
+
+    f->dir = scratch_make();
+    f->paths = paths_make(f->dir);
+    *state = f;
+    return 0;
+}
+
+static inline int folders_tear_down(void **state)
+{
+    struct folders *f = *state;
+
+    paths_free(&f->paths);
+    scratch_remove(f->dir);
+    free(f);
+    return 0;
+}
+
 #endif

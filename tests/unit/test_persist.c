@@ -8,31 +8,6 @@
 
 #define KEY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-struct fixture {
-    char *dir;
-    struct paths paths;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = mem_zalloc(1, sizeof(*f));
-
-    f->dir = scratch_make();
-    f->paths = paths_make(f->dir);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    paths_free(&f->paths);
-    scratch_remove(f->dir);
-    free(f);
-    return 0;
-}
-
 static struct persist sample(const char *project, const char *name)
 {
     return (struct persist){.id = "0123abcd",
@@ -51,7 +26,7 @@ static struct persist sample(const char *project, const char *name)
 }
 
 /* Makes one; the caller frees it, which ends its use. */
-static struct persist create(struct fixture *f, const char *project, const char *name)
+static struct persist create(struct folders *f, const char *project, const char *name)
 {
     auto_err struct err e = ERR_INIT;
     struct persist v = sample(project, name);
@@ -60,7 +35,7 @@ static struct persist create(struct fixture *f, const char *project, const char 
     return v;
 }
 
-static int take(struct fixture *f, const char *project, const char *name)
+static int take(struct folders *f, const char *project, const char *name)
 {
     auto_persist struct persist v = PERSIST_INIT;
 
@@ -160,7 +135,7 @@ static void test_foreign_texts(void **state)
 
 static void test_take(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_persist struct persist mine = PERSIST_INIT, theirs = PERSIST_INIT;
     auto_err struct err e = ERR_INIT;
 
@@ -181,7 +156,7 @@ static void test_take(void **state)
 
 static void test_create_again(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_persist struct persist first = create(f, "/p", "default");
     auto_persist struct persist second = sample("/p", "default");
     auto_free char *disk = persist_disk(&first);
@@ -203,7 +178,7 @@ static void test_create_again(void **state)
 
 static void test_remove(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_persist struct persist a = create(f, "/p", "a"), b = create(f, "/p", "b");
     auto_free char *nothing = paths_kept_vm(&f->paths, "/p", "c");
 
@@ -220,7 +195,7 @@ static void test_remove(void **state)
 
 static void test_list(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_persist struct persist b = create(f, "/p", "b"), a = create(f, "/p", "a"),
                                 c = create(f, "/o", "c");
     auto_free char *json = mem_printf("%s/vm.json", b.dir);
@@ -254,7 +229,7 @@ static void test_list(void **state)
 
 static void test_sweep(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_persist struct persist v = create(f, "/p", "a");
     auto_free char *draft = make_folder(f->paths.vms, "tmp.new");
     auto_free char *empty = make_folder(f->paths.vms, KEY);
@@ -276,7 +251,7 @@ static struct prune_item *find_item(struct prune_list *l, const char *id)
 
 static void test_prune(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_persist struct persist here = create(f, f->dir, "a"), gone = create(f, "/no/such", "a"),
                                 busy = create(f, "/no/such", "b");
     auto_prune_list struct prune_list l = {0}, dry = {0}, recent = {0};
@@ -300,7 +275,7 @@ static void test_prune(void **state)
     assert_int_equal(take(f, f->dir, "a"), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folders_set_up, folders_tear_down)
 
 int main(void)
 {

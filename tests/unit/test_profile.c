@@ -1,68 +1,19 @@
+#include "profile_fixture.h"
+
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/stat.h>
 
-#include <cmocka.h>
-
 #include "base/file.h"
-#include "base/mem.h"
-#include "helpers.h"
-#include "model/profile.h"
 
 #define GIB ((uint64_t)1 << 30)
 #define MIB ((uint64_t)1 << 20)
 
-static struct profile profile;
-
 static int setup(void **state)
 {
-    (void)state;
-    profile_defaults(&profile);
+    profile_set_up(state);
     profile.memory = 4 * GIB;
     profile.cpus = 4;
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    profile_free(&profile);
-    return 0;
-}
-
-static void apply_as(enum profile_origin origin, const char *text)
-{
-    auto_err struct err e = ERR_INIT;
-
-    if (profile_apply(&profile, origin, "agent.ini", text, strlen(text), &e) < 0)
-        fail_msg("%s", err_msg(&e));
-}
-
-static void apply(const char *text)
-{
-    apply_as(PROFILE_USER, text);
-}
-
-/* The whole message: errors are part of the face. */
-static void assert_refused_bytes(const char *text, size_t len, const char *message)
-{
-    auto_err struct err e = ERR_INIT;
-    struct profile p;
-    int rc;
-
-    profile_defaults(&p);
-    rc = profile_apply(&p, PROFILE_USER, "agent.ini", text, len, &e);
-    profile_free(&p);
-    assert_int_equal(rc, -1);
-    assert_string_equal(err_msg(&e), message);
-}
-
-static void assert_refused(const char *text, const char *message)
-{
-    assert_refused_bytes(text, strlen(text), message);
 }
 
 static void test_defaults(void **state)
@@ -228,9 +179,9 @@ static void test_bad_bytes(void **state)
     static const char utf16[] = "\xff\xfe[\0v\0m\0]\0\n";
 
     (void)state;
-    assert_refused_bytes(nul, sizeof(nul) - 1,
+    assert_refused_bytes(PROFILE_USER, nul, sizeof(nul) - 1,
                          "agent.ini:2: the line contains a NUL byte; the file must be UTF-8 text");
-    assert_refused_bytes(utf16, sizeof(utf16) - 1,
+    assert_refused_bytes(PROFILE_USER, utf16, sizeof(utf16) - 1,
                          "agent.ini:1: the line contains a NUL byte; the file must be UTF-8 text");
     assert_refused("[env]\nA = \x1b[2J\n",
                    "agent.ini:2: the line contains the control character 0x1b");
@@ -433,7 +384,7 @@ static int setup_folder(void **state)
 
 static int teardown_folder(void **state)
 {
-    teardown(state);
+    profile_tear_down(state);
     return file_remove_tree_at(AT_FDCWD, folder, NULL);
 }
 
@@ -469,7 +420,7 @@ static void test_load(void **state)
     assert_load_fails(PROFILE_USER, path, "larger than 1048576 bytes");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, profile_tear_down)
 
 int main(void)
 {

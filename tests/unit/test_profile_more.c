@@ -1,61 +1,10 @@
 /* [mcp.NAME], [profile.NAME], the check of a whole file, the sample. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "profile_fixture.h"
 
 #include <cjson/cJSON.h>
-#include <string.h>
 
-#include "base/mem.h"
-#include "helpers.h"
-#include "model/profile.h"
 #include "model/profile_keys.h"
 #include "model/words.h"
-
-static struct profile profile;
-
-static int setup(void **state)
-{
-    (void)state;
-    profile_defaults(&profile);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    profile_free(&profile);
-    return 0;
-}
-
-static void apply_as(enum profile_origin origin, const char *text)
-{
-    auto_err struct err e = ERR_INIT;
-
-    if (profile_apply(&profile, origin, "agent.ini", text, strlen(text), &e) < 0)
-        fail_msg("%s", err_msg(&e));
-}
-
-static void assert_refused_as(enum profile_origin origin, const char *text, const char *message)
-{
-    auto_err struct err e = ERR_INIT;
-    struct profile p;
-    int rc;
-
-    profile_defaults(&p);
-    rc = profile_apply(&p, origin, "agent.ini", text, strlen(text), &e);
-    profile_free(&p);
-    assert_int_equal(rc, -1);
-    assert_string_equal(err_msg(&e), message);
-}
-
-static void assert_refused(const char *text, const char *message)
-{
-    assert_refused_as(PROFILE_USER, text, message);
-}
 
 /* The words with '|' between them, or the error. */
 static void check_words(const char *text, const char *want)
@@ -377,7 +326,7 @@ static void test_json(void **state)
     cJSON_Delete(list);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, profile_set_up, profile_tear_down)
 
 int main(void)
 {

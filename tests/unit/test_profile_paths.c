@@ -1,44 +1,5 @@
 /* What a profile takes away from the VM or gives it of the host: [project], [mask], [mounts]. */
-#include "helpers.h"
-
-#include "model/profile.h"
-
-static struct profile profile;
-
-static int setup(void **state)
-{
-    (void)state;
-    profile_defaults(&profile);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    profile_free(&profile);
-    return 0;
-}
-
-static void apply_as(enum profile_origin origin, const char *text)
-{
-    auto_err struct err e = ERR_INIT;
-
-    ASSERT_OK(e, profile_apply(&profile, origin, "agent.ini", text, strlen(text), &e));
-}
-
-static void apply(const char *text)
-{
-    apply_as(PROFILE_USER, text);
-}
-
-static void assert_refused(const char *text, const char *message)
-{
-    auto_err struct err e = ERR_INIT;
-
-    assert_int_equal(profile_apply(&profile, PROFILE_USER, "agent.ini", text, strlen(text), &e),
-                     -1);
-    assert_string_equal(err_msg(&e), message);
-}
+#include "profile_fixture.h"
 
 /* A project may switch restrictions on, never off what the user switched on. */
 static void test_restrictions(void **state)
@@ -97,7 +58,7 @@ static void test_bad_paths(void **state)
                                                "begins with / or ~/ and has no .. in it");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, profile_set_up, profile_tear_down)
 
 int main(void)
 {

@@ -1,52 +1,5 @@
 /* [ports] of a profile, and the policy that comes of it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <string.h>
-
-#include "base/mem.h"
-#include "model/profile.h"
-
-static struct profile profile;
-
-static int setup(void **state)
-{
-    (void)state;
-    profile_defaults(&profile);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    profile_free(&profile);
-    return 0;
-}
-
-static void apply_as(enum profile_origin origin, const char *text)
-{
-    auto_err struct err e = ERR_INIT;
-
-    if (profile_apply(&profile, origin, "agent.ini", text, strlen(text), &e) < 0)
-        fail_msg("%s", err_msg(&e));
-}
-
-static void assert_refused(const char *text, const char *message)
-{
-    auto_err struct err e = ERR_INIT;
-    struct profile p;
-    int rc;
-
-    profile_defaults(&p);
-    rc = profile_apply(&p, PROFILE_USER, "agent.ini", text, strlen(text), &e);
-    profile_free(&p);
-    assert_int_equal(rc, -1);
-    assert_string_equal(err_msg(&e), message);
-}
+#include "profile_fixture.h"
 
 static unsigned host_of(unsigned guest, bool private)
 {
@@ -145,8 +98,8 @@ static void test_refused(void **state)
         auto_err struct err e = ERR_INIT;
 
         assert_int_equal(profile_apply(&profile, PROFILE_USER, "f", text, strlen(text), &e), -1);
-        teardown(NULL);
-        setup(NULL);
+        profile_tear_down(NULL);
+        profile_set_up(NULL);
     }
     assert_refused(
         "[ports]\nalow = 1\n",
@@ -175,7 +128,7 @@ static void test_described(void **state)
     assert_non_null(strstr(text, "ports.8080 = 80  (user agent.ini:3)\n"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, profile_set_up, profile_tear_down)
 
 int main(void)
 {

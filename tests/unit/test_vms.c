@@ -5,37 +5,12 @@
 
 #include "session/vms.h"
 
-struct fixture {
-    char *dir;
-    struct paths paths;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = mem_zalloc(1, sizeof(*f));
-
-    f->dir = scratch_make();
-    f->paths = paths_make(f->dir);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    paths_free(&f->paths);
-    scratch_remove(f->dir);
-    free(f);
-    return 0;
-}
-
 struct vm {
     char id[9];
     int lock;
 };
 
-static struct vm reserve(struct fixture *f)
+static struct vm reserve(struct folders *f)
 {
     auto_err struct err e = ERR_INIT;
     struct vm vm = {0};
@@ -45,7 +20,7 @@ static struct vm reserve(struct fixture *f)
     return vm;
 }
 
-static void publish(struct fixture *f, struct vm *vm, const char *project, int64_t started)
+static void publish(struct folders *f, struct vm *vm, const char *project, int64_t started)
 {
     auto_err struct err e = ERR_INIT;
     struct vm_info info = {.id = vm->id,
@@ -61,7 +36,7 @@ static void publish(struct fixture *f, struct vm *vm, const char *project, int64
 }
 
 /* What of a VM is there: its folder in run, and that for its disk. */
-static int folders(const struct fixture *f, const char *id)
+static int folders(const struct folders *f, const char *id)
 {
     auto_free char *run = mem_printf("%s/%s", f->paths.run, id);
     auto_free char *disk = mem_printf("%s/%s", f->paths.vms, id);
@@ -82,7 +57,7 @@ static void test_id(void **state)
 
 static void test_list(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_err struct err e = ERR_INIT;
     struct vm late = reserve(f), early = reserve(f), starting = reserve(f);
     struct vm_infos all, one;
@@ -118,7 +93,7 @@ static void test_list(void **state)
 
 static void test_remove(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     struct vm vm = reserve(f);
 
     assert_int_equal(folders(f, vm.id), 2);
@@ -131,7 +106,7 @@ static void test_remove(void **state)
 /* What the dead left goes, what lives and what is not ours stays. */
 static void test_sweep(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     struct vm alive = reserve(f), dead = reserve(f);
     auto_free char *rebooted = make_folder(f->paths.vms, "00000001");
     auto_free char *unlocked = make_folder(f->paths.run, "00000002");
@@ -154,7 +129,7 @@ static void test_sweep(void **state)
  * another XDG_DATA_HOME the run folder only: what lives in the one stays for the other. */
 static void test_sweep_elsewhere(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_free char *other = make_folder(f->dir, "other");
     struct paths ssh = {.run = other, .vms = f->paths.vms};
     struct paths moved = {.run = f->paths.run, .vms = other};
@@ -173,7 +148,7 @@ static void test_sweep_elsewhere(void **state)
 /* A link in the place of a VM's folder leads nowhere else. */
 static void test_sweep_symlink(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_free char *outside = make_folder(f->dir, "outside");
     auto_free char *kept = mem_printf("%s/kept", outside);
     auto_free char *link = mem_printf("%s/00000003", f->paths.vms);
@@ -195,7 +170,7 @@ static void test_broken_info(void **state)
         "{}",
         "{\"agent\":5,\"project\":[],\"cpus\":\"x\"}",
         "{\"supervisor\":1e300,\"engine\":-1e300,\"started\":1e300,\"cpus\":-1,\"memory\":-5}"};
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_err struct err e = ERR_INIT;
     struct vm vm = reserve(f);
     auto_free char *path = paths_vm(&f->paths, vm.id, PATHS_VM_INFO);
@@ -214,7 +189,7 @@ static void test_broken_info(void **state)
 /* Listing touches the lock for a moment; nobody who reserves or sweeps meanwhile is disturbed. */
 static void *list_often(void *arg)
 {
-    struct fixture *f = arg;
+    struct folders *f = arg;
 
     for (int i = 0; i < 300; i++) {
         struct vm_infos all;
@@ -228,7 +203,7 @@ static void *list_often(void *arg)
 
 static void test_concurrent(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     pthread_t thread;
     struct vm vms[50];
 
@@ -244,7 +219,7 @@ static void test_concurrent(void **state)
 
 static void test_failures(void **state)
 {
-    struct fixture *f = *state;
+    struct folders *f = *state;
     auto_err struct err e = ERR_INIT;
     struct paths gone = {.run = (char *)"/nonexistent", .vms = f->paths.vms};
     struct vm_infos all;
@@ -262,7 +237,7 @@ static void test_failures(void **state)
     assert_int_equal(count_entries(f->paths.run), 0);
 }
 
-#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, folders_set_up, folders_tear_down)
 
 int main(void)
 {
