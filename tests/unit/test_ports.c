@@ -35,6 +35,7 @@ static void test_fixed(void **state)
     WAIT_FOR(w->f.loop, host_of(w, guest) != 0);
     assert_int_equal(host_of(w, guest), host);
     assert_int_equal(w->notes.n, 0);
+    assert_int_equal(try_to_connect(INADDR_LOOPBACK + 1, host), -1); /* on 127.0.0.1 alone */
     client = connect_to(host);
     server = accept_in(w, listener);
     send_text(client, "ping");

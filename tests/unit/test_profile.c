@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "model/limits.h"
 
 #define GIB ((uint64_t)1 << 30)
 #define MIB ((uint64_t)1 << 20)
@@ -19,9 +20,13 @@ static int setup(void **state)
 static void test_defaults(void **state)
 {
     struct profile p;
+    struct limits host;
 
     (void)state;
+    limits_find(&host);
     profile_defaults(&p);
+    assert_true(p.cpus == 1 || p.cpus * 2 <= host.cpus);
+    assert_true(p.memory == 512 * MIB || p.memory * 2 <= host.memory);
     assert_string_equal(p.agent, "claude");
     assert_string_equal(p.backend, "qemu");
     assert_in_range(p.cpus, 1, 4);
