@@ -10,7 +10,10 @@
 
 #include "base/mem.h"
 
-enum { SECOND_HALF = UINT32_MAX }; /* the cell behind a wide character */
+enum {
+    SECOND_HALF = UINT32_MAX, /* the cell behind a wide character */
+    PARAMETERS_MAX = 16,      /* of a sequence that libvterm has room for; it does not check */
+};
 
 struct screen {
     VTerm *vt;
@@ -82,45 +85,56 @@ static void note_last(struct screen *s, const char *text, size_t len)
     memcpy(s->last, text + start, s->nlast);
 }
 
-/* REP, ESC [ count b: writes the last character again, while that moves the cursor to the right. */
-static void repeat(struct screen *s, const char *sequence, size_t len)
+static VTermPos cursor_of(const struct screen *s)
 {
-    struct terminal_csi csi;
-    VTermPos at, before;
+    VTermPos pos;
 
-    if (!terminal_parse_csi((const uint8_t *)sequence, len, &csi))
-        return;
-    vterm_state_get_cursorpos(s->state, &at);
-    for (uint32_t left = csi.v[0] > 0 ? csi.v[0] : 1; left > 0; left--) {
-        before = at;
-        vterm_input_write(s->vt, s->last, s->nlast);
-        vterm_state_get_cursorpos(s->state, &at);
-        if (at.row != before.row || at.col <= before.col)
-            return;
-    }
+    vterm_state_get_cursorpos(s->state, &pos);
+    return pos;
 }
 
-/* What libvterm must not see, as it never returns from it or ends the process: a repetition of no
- * character, or of one that has no width, is an endless loop; large letters, which are not painted
- * anyway, end old ones. */
+/* REP, ESC [ count b: writes the last character again, while that moves the cursor to the right. */
+static void repeat(struct screen *s, const struct terminal_csi *csi)
+{
+    VTermPos at = cursor_of(s), before;
+    uint32_t left = csi->v[0] > 0 ? csi->v[0] : 1;
+
+    do {
+        before = at;
+        vterm_input_write(s->vt, s->last, s->nlast);
+        at = cursor_of(s);
+    } while (--left > 0 && at.row == before.row && at.col > before.col);
+}
+
+/* What libvterm must not see: from a repetition of no character, or of one without width, it never
+ * returns; large letters, which are not painted anyway, end old ones; and parameters that it has no
+ * room for overwrite what lies behind. */
+static bool is_harmful(const char *sequence, size_t len, struct terminal_csi *csi)
+{
+    csi->final = 0;
+    if (len < 2 || sequence[1] != '[')
+        return len > 1 && sequence[1] == '#';
+    return len < 3 || !terminal_parse_csi((const uint8_t *)sequence, len, csi) ||
+           csi->final == 'b' || csi->n > PARAMETERS_MAX;
+}
+
 void screen_feed(struct screen *s, const void *data, size_t len, struct buf *answers)
 {
     const char *text = data, *end = text + len, *fed = text;
+    struct terminal_csi csi;
 
     s->answers = answers;
     while (text < end) {
         const char *escape = memchr(text, '\033', (size_t)(end - text));
         size_t plain = (size_t)((escape ? escape : end) - text), n;
-        bool repeats;
 
         note_last(s, text, plain);
         text += plain;
         n = terminal_sequence_length(text, (size_t)(end - text));
-        repeats = n > 2 && text[1] == '[' && text[n - 1] == 'b';
-        if (repeats || (n > 1 && text[1] == '#')) {
+        if (is_harmful(text, n, &csi)) {
             vterm_input_write(s->vt, fed, (size_t)(text - fed));
-            if (repeats)
-                repeat(s, text, n);
+            if (csi.final == 'b')
+                repeat(s, &csi);
             fed = text + n;
         }
         text += n;
@@ -149,14 +163,15 @@ static void put_colour(const VTermColor *c, int base, struct buf *out)
 {
     if (base == 30 ? VTERM_COLOR_IS_DEFAULT_FG(c) : VTERM_COLOR_IS_DEFAULT_BG(c))
         return;
+    buf_puts(out, "\033[");
     if (VTERM_COLOR_IS_RGB(c))
-        buf_printf(out, ";%d;2;%d;%d;%d", base + 8, c->rgb.red, c->rgb.green, c->rgb.blue);
+        buf_printf(out, "%d;2;%d;%d;%dm", base + 8, c->rgb.red, c->rgb.green, c->rgb.blue);
     else if (c->indexed.idx < 8)
-        buf_printf(out, ";%d", base + c->indexed.idx);
+        buf_printf(out, "%dm", base + c->indexed.idx);
     else if (c->indexed.idx < 16)
-        buf_printf(out, ";%d", base + 60 + c->indexed.idx - 8);
+        buf_printf(out, "%dm", base + 60 + c->indexed.idx - 8);
     else
-        buf_printf(out, ";%d;5;%d", base + 8, c->indexed.idx);
+        buf_printf(out, "%d;5;%dm", base + 8, c->indexed.idx);
 }
 
 /* How a character looks. */
@@ -176,6 +191,7 @@ static bool is_same_look(const struct look *a, const struct look *b)
            VTERM_COLOR_IS_DEFAULT_BG(&a->bg) == VTERM_COLOR_IS_DEFAULT_BG(&b->bg);
 }
 
+/* In several sequences: one with all that there may be has more than PARAMETERS_MAX parameters. */
 static void put_look(const struct look *l, struct buf *out)
 {
     static const char *const underlines[] = {"", ";4", ";21", ";4:3"};
@@ -189,9 +205,9 @@ static void put_look(const struct look *l, struct buf *out)
     buf_puts(out, l->strike ? ";9" : "");
     if (l->font)
         buf_printf(out, ";%u", 10 + l->font);
+    buf_puts(out, "m");
     put_colour(&l->fg, 30, out);
     put_colour(&l->bg, 40, out);
-    buf_puts(out, "m");
 }
 
 static struct look look_of(const VTermScreenCell *c, bool reversed)
@@ -310,14 +326,6 @@ static void paint_cells(const struct screen *s, const struct terminal_modes *on,
         paint_row(s, row, p, reversed, &look, out);
 }
 
-static VTermPos cursor_of(const struct screen *s)
-{
-    VTermPos pos;
-
-    vterm_state_get_cursorpos(s->state, &pos);
-    return pos;
-}
-
 /* In origin mode rows count from the scroll region's first. */
 static void paint_cursor(const struct screen *s, const struct terminal_modes *on, int first,
                          struct buf *out)
@@ -358,8 +366,7 @@ void screen_paint(const struct screen *s, const struct terminal_modes *on,
 }
 
 /* The old emulator's screen is painted on a new one: libvterm's own way to another size leaves
- * places behind, of the cursor and of the scroll region, that are none any more, and writes there.
- */
+ * places of the cursor and of the scroll region behind that are none, and writes there. */
 void screen_resize(struct screen *s, unsigned rows, unsigned columns, struct terminal_modes *on)
 {
     struct screen old = *s;

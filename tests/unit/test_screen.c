@@ -73,6 +73,7 @@ static void paints_it_again(void **state)
         "\033[2;4r\033[?6h\033[2;3Hin the region",
         "\033[?5hall reversed \033[7mtwice",
         "\033[?7lno wrap at the end of the line",
+        "\033[1;3;4:3;5;7;9;11m\033[38;2;1;2;3m\033[48;2;4;5;6mall at once",
         "\033[4hinsert\r\033[1;35mpen",
     };
 
@@ -103,6 +104,29 @@ static void repeats(void **state)
         auto_free char *row = screen_row(s, 0);
 
         assert_string_equal(row, cases[i][1]);
+        screen_free(s);
+    }
+}
+
+/* As many parameters as an emulator has room for, and more. */
+static void takes_many_parameters(void **state)
+{
+    static const char separators[] = {':', ';'};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * 31; i++) {
+        auto_buf struct buf text = BUF_INIT;
+        struct terminal_modes on;
+        struct screen *s;
+        auto_free char *row = NULL;
+
+        buf_puts(&text, "a\033[");
+        for (size_t n = 0; n <= i / 2; n++)
+            buf_append(&text, &separators[i % 2], 1);
+        buf_puts(&text, "4mb");
+        s = show(text.data, &on);
+        row = screen_row(s, 0);
+        assert_string_equal(row, "ab");
         screen_free(s);
     }
 }
@@ -205,10 +229,15 @@ static void resizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paints_it_again),  cmocka_unit_test(repeats),
-        cmocka_unit_test(takes_one_column), cmocka_unit_test(sets_modes),
-        cmocka_unit_test(switches_off),     cmocka_unit_test(moves_lines_away),
-        cmocka_unit_test(answers),          cmocka_unit_test(resizes),
+        cmocka_unit_test(paints_it_again),
+        cmocka_unit_test(repeats),
+        cmocka_unit_test(takes_many_parameters),
+        cmocka_unit_test(takes_one_column),
+        cmocka_unit_test(sets_modes),
+        cmocka_unit_test(switches_off),
+        cmocka_unit_test(moves_lines_away),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(resizes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
