@@ -148,7 +148,7 @@ uninstall:
 # Debian packages for building, running and testing; sudo only where needed.
 DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev libvterm-dev \
 	qemu-system-x86 qemu-utils mmdebstrap uidmap debian-archive-keyring e2fsprogs \
-	libcmocka-dev libasan8 libubsan1 clang-format python3 git tmux sudo procps iproute2 mandoc groff-base \
+	libcmocka-dev libasan8 libubsan1 clang-format python3 git openssh-client tmux sudo procps iproute2 mandoc groff-base \
 	dpkg-dev debhelper lintian zsh fish
 deps:
 	@missing=; for p in $(DEPS); do \

@@ -86,11 +86,15 @@ enum open_kind {
     OPEN_SHUTDOWN,    /* TAG_FREEZE: flush shares (and freeze the root) before the end */
     OPEN_SUSPEND,     /* stop every process, be silent until the next HELLO: to be saved */
     OPEN_CLOCK,       /* set the clock to TAG_TIME, as the host's was set */
-    OPEN_ATTACH,  /* answered by the supervisor: to the agent that it keeps. TAG_TTY, TAG_STEAL */
-    OPEN_PORTS,   /* which TCP ports have a listener: records on lane 1, see enum port_state */
-    OPEN_CONNECT, /* TAG_PORT: to a TCP port on the guest's loopback; lanes 0 and 1, windows of
-                     CONNECT_WINDOW.  Lane 0 may be used when guestd grants its first CREDIT,
-                     which says that the connection stands */
+    OPEN_ATTACH,    /* answered by the supervisor: to the agent that it keeps. TAG_TTY, TAG_STEAL */
+    OPEN_PORTS,     /* which TCP ports have a listener: records on lane 1, see enum port_state */
+    OPEN_CONNECT,   /* TAG_PORT: to a TCP port on the guest's loopback; lanes 0 and 1, windows of
+                       CONNECT_WINDOW.  Lane 0 may be used when guestd grants its first CREDIT,
+                       which says that the connection stands */
+    OPEN_SSH_AGENT, /* TAG_PATH TAG_USER: the next connection of the guest's programs to an
+                       ssh-agent at that path, which TAG_USER may use and which is SSH_AUTH_SOCK of
+                       all that OPEN_EXEC starts from then on.  As OPEN_CONNECT from its first
+                       CREDIT on */
 };
 
 /* A record of OPEN_PORTS: u16 port, u16 bits, little-endian; of every port where they changed. */

@@ -74,6 +74,7 @@ static char *as_text(const struct vm_row *v)
         add_time(&out, "started", v->run.started);
         add(&out, "detached", v->run.detached ? "yes" : "no");
         add(&out, "ports", ports);
+        add(&out, "ssh-agent", v->run.ssh_agent ? "forwarded" : "-");
     }
     if (v->own.name)
         add_kept(&out, &v->own);

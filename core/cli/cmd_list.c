@@ -52,6 +52,7 @@ cJSON *cli_vm_json(const struct vm_row *v)
     cJSON_AddNumberToObject(item, "disk", (double)v->disk);
     cJSON_AddNumberToObject(item, "disk_used", (double)v->disk_used);
     cJSON_AddBoolToObject(item, "detached", v->run.detached);
+    cJSON_AddBoolToObject(item, "ssh_agent", v->run.ssh_agent);
     cJSON_AddItemToObject(item, "ports", ports_to_json(v->run.ports, v->run.nports));
     if (v->run.id) {
         cJSON_AddNumberToObject(item, "started", (double)v->run.started);

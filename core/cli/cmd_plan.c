@@ -12,6 +12,7 @@ static void free_view(struct plan_view *v)
     plan_free(&v->launch);
     strv_free(&v->packages);
     err_clear(&v->auth_error);
+    err_clear(&v->ssh_error);
 }
 
 static int compare(const void *a, const void *b)
@@ -44,6 +45,7 @@ static int collect(struct session *s, struct plan_view *v, struct err *e)
         v->warm[0] = '\0';
     collect_packages(s, v);
     session_find_git(s);
+    session_find_ssh_agent(s, &v->ssh_error);
     session_plan(s, PLAN_AUTH, &v->auth, &v->auth_error);
     if (session_plan(s, PLAN_LAUNCH, &v->launch, e) < 0)
         return -1;

@@ -65,6 +65,8 @@ static const struct option {
      "the VM cannot write to what is git's in it"},
     {"--offline", 0, "[BOOL]", OPT_SESSION, ID_PROFILE_KEY, "network", "offline",
      "the VM has no network"},
+    {"--ssh-agent", 0, "[BOOL]", OPT_SESSION, ID_PROFILE_KEY, "ssh", "agent",
+     "the VM can sign with the keys of your ssh-agent"},
     {"--no-setup", 0, NULL, OPT_SESSION, ID_NO_SETUP, NULL, NULL,
      "fail rather than make a template"},
     {"--cold", 0, NULL, OPT_SESSION, ID_COLD, NULL, NULL, "boot rather than resume the saved VM"},

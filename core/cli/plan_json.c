@@ -117,6 +117,14 @@ static void add_git(cJSON *root, const struct git_identity *id)
         cJSON_AddItemToObject(o, "email", json_text(id->email));
 }
 
+static void add_ssh_agent(cJSON *root, const struct plan_view *v)
+{
+    if (v->ssh_error.msg)
+        cJSON_AddItemToObject(root, "ssh_agent_error", json_text(v->ssh_error.msg));
+    else if (v->session->ssh_agent)
+        cJSON_AddItemToObject(root, "ssh_agent", json_text(v->session->ssh_agent));
+}
+
 static void add_credentials(cJSON *root, const struct plan *auth)
 {
     cJSON *list = cJSON_AddArrayToObject(root, "credentials");
@@ -202,6 +210,7 @@ char *plan_view_json(const struct plan_view *v)
     add_ports(root, &v->session->profile);
     add_environment(root, v);
     add_git(root, &v->session->git);
+    add_ssh_agent(root, v);
     add_credentials(root, &v->auth);
     cJSON_AddItemToObject(root, "accounts", plan_view_accounts(&v->auth));
     add_servers(root, &v->launch);

@@ -187,6 +187,16 @@ static void add_git(struct buf *out, const struct git_identity *id)
         buf_printf(out, "\ncommits as:\n  %s <%s>\n", name, email);
 }
 
+static void add_ssh_agent(struct buf *out, const struct plan_view *v)
+{
+    auto_free char *path = str_quote(v->session->ssh_agent ? v->session->ssh_agent : "");
+
+    if (v->ssh_error.msg)
+        buf_printf(out, "\nssh-agent:\n  none: %s\n", v->ssh_error.msg);
+    else if (v->session->ssh_agent)
+        buf_printf(out, "\nssh-agent:\n  the VM can sign with the keys of %s\n", path);
+}
+
 static void add_session(struct buf *out, const struct plan_view *v, const char *project)
 {
     add_mounts(out, v->session, project);
@@ -202,6 +212,7 @@ static void add_session(struct buf *out, const struct plan_view *v, const char *
     buf_puts(out, "\nenvironment, by name:\n");
     add_environment(out, v);
     add_git(out, &v->session->git);
+    add_ssh_agent(out, v);
     buf_puts(out, "\nfiles of the session:\n");
     add_steps(out, &v->launch,
               1u << PLAN_FILE | 1u << PLAN_IMPORT | 1u << PLAN_KEEP | 1u << PLAN_KEEP_FILE);

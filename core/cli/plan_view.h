@@ -16,6 +16,7 @@ struct plan_view {
     bool has_base, has_provisioned, has_warm; /* whether the layers exist */
     struct strv packages;                     /* all of the image's, sorted, each once */
     struct err auth_error;                    /* no credential: shown, not fatal here */
+    struct err ssh_error;                     /* no ssh-agent, likewise */
 };
 
 /* The caller frees the text. */

@@ -303,15 +303,12 @@ static bool take_records(struct ports *p, const struct frame *f)
 /* The guest cannot tell of its listeners any more: what is known stays. */
 static bool end_watch(struct ports *p, const struct frame *f)
 {
-    auto_free char *why = NULL, *text = NULL;
+    auto_free char *why = f->type == FRAME_ERROR ? guest_error_text(f) : NULL, *text = NULL;
 
     p->watching = false;
-    if (f->type == FRAME_EXIT || f->len < 4)
+    if (!why)
         return true;
-    why = str_printable((const char *)f->payload + 4, f->len - 4 < 200 ? f->len - 4 : 200);
     text = mem_printf("ports of the VM are not forwarded: %s", why);
-    for (char *c = text; (c = strpbrk(c, "\n\t"));)
-        *c = ' ';
     note(p, text);
     return true;
 }

@@ -1,6 +1,7 @@
 #include "guest/request.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -15,6 +16,7 @@ enum {
     MACHINE_ID_BYTES = 16,
     BOOT_ID_BYTES = 16,
     TIMEZONE_MAX = 256,
+    ERROR_TEXT_MAX = 200,
 };
 
 static void put_optional(struct buf *body, uint16_t tag, const char *s)
@@ -171,4 +173,24 @@ void guest_connect_body(struct buf *body, unsigned port)
 {
     field_put_u32(body, TAG_KIND, OPEN_CONNECT);
     field_put_u32(body, TAG_PORT, port);
+}
+
+void guest_ssh_agent_body(struct buf *body, const char *path, const char *user)
+{
+    field_put_u32(body, TAG_KIND, OPEN_SSH_AGENT);
+    field_put_str(body, TAG_PATH, path);
+    field_put_str(body, TAG_USER, user);
+}
+
+char *guest_error_text(const struct frame *f)
+{
+    size_t len = f->len > 4 ? f->len - 4 : 0;
+    char *text;
+
+    if (len == 0)
+        return NULL;
+    text = str_printable((const char *)f->payload + 4, len < ERROR_TEXT_MAX ? len : ERROR_TEXT_MAX);
+    for (char *c = text; (c = strpbrk(c, "\n\t"));)
+        *c = ' ';
+    return text;
 }

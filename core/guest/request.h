@@ -1,4 +1,4 @@
-/* Bodies of the requests that guestd understands.  Pure. */
+/* Bodies of the requests that guestd understands, and why it fails one.  Pure. */
 #ifndef AGENTVM_GUEST_REQUEST_H
 #define AGENTVM_GUEST_REQUEST_H
 
@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "channel/frame.h"
 
 /* A program to run in the guest; strings are borrowed. */
 struct guest_program {
@@ -61,5 +62,11 @@ void guest_suspend_body(struct buf *body);
 /* Tell which TCP ports have a listener; see guest/ports.h. */
 void guest_ports_body(struct buf *body);
 void guest_connect_body(struct buf *body, unsigned port);
+/* Await a connection to the ssh-agent; see guest/ssh_agent.h. */
+void guest_ssh_agent_body(struct buf *body, const char *path, const char *user);
+
+/* What a frame of type ERROR says, as one line of bounded length; NULL if that is nothing.  The
+ * caller frees it. */
+char *guest_error_text(const struct frame *f);
 
 #endif

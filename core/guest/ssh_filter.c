@@ -55,10 +55,11 @@ static bool is_harmless_extension(const uint8_t *body, size_t len)
 enum ssh_verdict ssh_judge_request(const void *data, size_t len, size_t *size)
 {
     enum ssh_verdict verdict = ssh_judge_answer(data, len, size);
-    const uint8_t *body = (const uint8_t *)data + SSH_HEAD;
+    const uint8_t *body;
 
     if (verdict != SSH_PASS)
         return verdict;
+    body = (const uint8_t *)data + SSH_HEAD;
     switch (body[0]) {
     case REQUEST_IDENTITIES:
     case SIGN_REQUEST:

@@ -1,4 +1,5 @@
-/* A TCP connection to a port of the guest, for one that the host accepted.
+/* A TCP connection to a port of the guest, for one that the host accepted; or one of the guest's
+ * programs to the host's ssh-agent, which the host awaits with a stream that it opened before.
  *
  * Each direction ends on its own: what one side closes for writing is closed for reading on the
  * other.  The stream ends when both have. */
@@ -14,6 +15,8 @@
 #include "base/mem.h"
 #include "channel/pump.h"
 #include "guestd/server.h"
+#include "guestd/user.h"
+#include "proc/sock.h"
 
 enum {
     FILES_MAX = 4096, /* poll(2) takes no more entries than files: two for a connection */
@@ -191,4 +194,66 @@ void connect_open(struct stream *s, struct field_reader r)
         file_raise_limit(FILES_MAX);
     }
     go_on(c, begin(c));
+}
+
+/* ---- the host's ssh-agent ------------------------------------------------------------------- */
+
+static void on_program(void *arg, short events)
+{
+    struct connect *c = arg;
+    auto_err struct err e = ERR_INIT;
+
+    (void)events;
+    c->fd = accept4(c->stream.server->ssh_listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (c->fd >= 0) {
+        loop_unwatch(steal_ptr(&c->watch));
+        start_pumps(c);
+    } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+        err_errno(&e, errno, "cannot accept a connection to the ssh-agent");
+        stream_error(&c->stream, &e);
+    }
+}
+
+/* Listens where the user's programs, and root's, find it. */
+static int listen_for(struct server *srv, const char *path, const char *user, struct err *e)
+{
+    auto_user struct user u = {0};
+    auto_close int fd = -1;
+
+    if (user_find(user, &u, e) < 0 || user_make_parents(&u, path, e) < 0)
+        return -1;
+    unlink(path);
+    fd = sock_listen(path, e);
+    if (fd < 0)
+        return -1;
+    if (srv->in_guest && lchown(path, u.uid, u.gid) < 0)
+        return err_errno(e, errno, "cannot give %s to %s", path, user);
+    srv->ssh_auth_sock = mem_strdup(path);
+    srv->ssh_listener = steal_fd(&fd);
+    return 0;
+}
+
+void ssh_agent_open(struct stream *s, struct field_reader r)
+{
+    struct connect *c = stream_become(s, sizeof(*c), &connect_ops);
+    struct server *srv = c->stream.server;
+    auto_free char *path = NULL, *user = NULL;
+    auto_err struct err e = ERR_INIT;
+    struct field f;
+
+    c->fd = -1;
+    while (field_next(&r, &f)) {
+        if (f.tag == TAG_PATH && !path)
+            path = field_str(&f);
+        else if (f.tag == TAG_USER && !user)
+            user = field_str(&f);
+    }
+    if (r.malformed || !path || !user)
+        err_set(&e, "malformed request for an ssh-agent");
+    else if (srv->ssh_listener < 0)
+        listen_for(srv, path, user, &e);
+    if (e.msg)
+        stream_error(&c->stream, &e);
+    else
+        c->watch = loop_watch(srv->loop, srv->ssh_listener, POLLIN, on_program, c);
 }

@@ -133,10 +133,12 @@ static int read_env_file(const char *path, struct strv *env, struct err *e)
     return 0;
 }
 
-static int build_environment(const struct request *q, const struct user *u, struct strv *env,
-                             struct err *e)
+static int build_environment(const struct server *srv, const struct request *q,
+                             const struct user *u, struct strv *env, struct err *e)
 {
     user_environment(u, env);
+    if (srv->ssh_auth_sock)
+        strv_setenv(env, "SSH_AUTH_SOCK", srv->ssh_auth_sock);
     for (size_t i = 0; i < q->env.n; i++)
         set_entry(env, q->env.v[i]);
     if (q->env_file && read_env_file(q->env_file, env, e) < 0)
@@ -183,7 +185,8 @@ static int start(struct exec *x, const struct request *q, struct err *e)
     struct spawn_request r = {0};
     int child_fds[3] = {-1, -1, -1}, rc;
 
-    if (user_find(q->user ? q->user : "root", &u, e) < 0 || build_environment(q, &u, &env, e) < 0)
+    if (user_find(q->user ? q->user : "root", &u, e) < 0 ||
+        build_environment(x->stream.server, q, &u, &env, e) < 0)
         return -1;
     rc = open_streams(x, q, &u, child_fds, e);
     if (rc == 0) {

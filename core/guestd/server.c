@@ -80,6 +80,7 @@ static void open_stream(struct stream *s)
         [OPEN_CLOCK] = clock_open,
         [OPEN_PORTS] = ports_open,
         [OPEN_CONNECT] = connect_open,
+        [OPEN_SSH_AGENT] = ssh_agent_open,
     };
     auto_buf struct buf body = s->body;
     struct field_reader r = field_reader(body.data, body.len);
@@ -184,7 +185,7 @@ void server_give_up(struct server *srv, const struct err *why)
 
 int server_run(int fd, bool in_guest)
 {
-    struct server srv = {.loop = loop_new(), .in_guest = in_guest};
+    struct server srv = {.loop = loop_new(), .in_guest = in_guest, .ssh_listener = -1};
     struct conn_events ev = {.frame = on_frame, .closed = on_closed, .arg = &srv};
 
     signal(SIGPIPE, SIG_IGN);
@@ -196,5 +197,7 @@ int server_run(int fd, bool in_guest)
     conn_free(srv.conn);
     loop_free(srv.loop);
     strv_free(&srv.mounts);
+    close_fd(&srv.ssh_listener);
+    free(srv.ssh_auth_sock);
     return 0;
 }

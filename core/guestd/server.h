@@ -12,7 +12,7 @@
  *   suspend.c      makes the guest quiet before it is saved, and wakes it up
  *   terminal.c     terminals
  *   ports.c        tells which TCP ports have a listener
- *   connect.c      connections to these ports
+ *   connect.c      connections to these ports, and of programs to the host's ssh-agent
  *   user.c         the password database, without NSS (the binary is static)
  */
 #ifndef AGENTVM_GUESTD_SERVER_H
@@ -38,6 +38,8 @@ struct server {
     bool suspended;          /* what runs is stopped, and the next frame is a HELLO */
     struct loop_timer *wake; /* when it goes on */
     uint64_t files_limit;    /* of descriptors, for programs; guestd itself may have more */
+    char *ssh_auth_sock;     /* where programs reach the host's ssh-agent, or NULL */
+    int ssh_listener;        /* there, or -1 */
 };
 
 /* An open stream.  Its kind embeds this as the first member. */
@@ -81,6 +83,7 @@ void suspend_open(struct stream *s, struct field_reader r);
 void clock_open(struct stream *s, struct field_reader r);
 void ports_open(struct stream *s, struct field_reader r);
 void connect_open(struct stream *s, struct field_reader r);
+void ssh_agent_open(struct stream *s, struct field_reader r);
 
 /* How many programs the kernel killed for want of memory. */
 uint64_t memory_oom_kills(void);

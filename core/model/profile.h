@@ -77,6 +77,7 @@ struct profile {
     struct strv mounts_readonly;     /* [mounts] readonly: absolute paths, or beginning with ~/ */
     struct strv mounts_writable;     /* [mounts] writable */
     bool git_identity;               /* [git] identity: the host's name and address go along */
+    bool ssh_agent;                  /* [ssh] agent: the host's ssh-agent signs for the VM */
     bool offline;                    /* [network] offline: the VM has no network */
     struct strv packages;            /* [image] packages: added to the seed set */
     struct strv base_packages;       /* [image] base-packages: replaces the seed set if not empty */

@@ -9,8 +9,8 @@
 
 enum { SHOWN_MAX = 80 };
 
-static const char *const sections[] = {"agent", "vm",     "image",   "ports", "project",
-                                       "mask",  "mounts", "network", "git",   "env"};
+static const char *const sections[] = {"agent",  "vm",      "image", "ports", "project", "mask",
+                                       "mounts", "network", "git",   "ssh",   "env"};
 
 /* ---- sections ------------------------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 
-enum { BACKLOG = 16 };
+enum { BACKLOG = 128 }; /* who connects without blocking fails where it is full */
 
 int sock_pair(int fds[2], struct err *e)
 {
@@ -60,14 +60,14 @@ static int check_peer(int fd, struct err *e)
     return 0;
 }
 
-int sock_connect(const char *path, struct err *e)
+static int connect_to(const char *path, int flags, struct err *e)
 {
     auto_close int fd = -1;
     struct sockaddr_un address;
 
     if (make_address(path, &address, e) < 0)
         return -1;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (fd < 0)
         return err_errno(e, errno, "cannot create a socket");
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -75,6 +75,16 @@ int sock_connect(const char *path, struct err *e)
     if (check_peer(fd, e) < 0)
         return -1;
     return steal_fd(&fd);
+}
+
+int sock_connect(const char *path, struct err *e)
+{
+    return connect_to(path, 0, e);
+}
+
+int sock_connect_now(const char *path, struct err *e)
+{
+    return connect_to(path, SOCK_NONBLOCK, e);
 }
 
 int sock_accept(int listener, struct err *e)

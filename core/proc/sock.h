@@ -11,6 +11,8 @@ int sock_pair(int fds[2], struct err *e);
 int sock_listen(const char *path, struct err *e);
 /* Connects to path; the peer must run as this user.  Returns a blocking descriptor. */
 int sock_connect(const char *path, struct err *e);
+/* The same, non-blocking: who does not accept connections is an error, too. */
+int sock_connect_now(const char *path, struct err *e);
 /* Accepts one connection of this user (others are refused); -1 with an error otherwise. */
 int sock_accept(int listener, struct err *e);
 /* Sends one byte with a descriptor attached; the peer uses sock_recv. */

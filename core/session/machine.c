@@ -149,8 +149,10 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
         .keep_fds = out->locks,
     };
     profile_port_policy(p, &out->ports);
-    if (!dir)
+    if (!dir) {
         out->order.ports = &out->ports;
+        out->order.ssh_agent = s->ssh_agent;
+    }
     plan_disks(t, purpose, out);
     plan_state(t, purpose, dir, out);
     if (!dir && s->persist.lock >= 0)

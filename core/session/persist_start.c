@@ -268,7 +268,9 @@ int persist_start(struct session *s, struct template *t, const struct plan *plan
                 session_stop_vm(s, NULL); /* the link only: it is not ours */
             return rc < 0 ? -1 : 1;
         }
-        if (rc == 0 && !s->options.reset)
+        if (rc >= 0 && session_find_ssh_agent(s, e) < 0)
+            rc = -1;
+        else if (rc == 0 && !s->options.reset)
             rc = reopen(s, t, plan, may_attach, e);
         else if (rc >= 0)
             rc = make(s, t, plan, e);

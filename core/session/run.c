@@ -220,6 +220,8 @@ int session_run(struct session *s, struct err *e)
         session_plan(s, PLAN_LAUNCH, &l.launch, e) < 0 ||
         kept_prepare(&s->paths, s->project, s->agent.name, &l.launch, &s->kept, e) < 0)
         return -1;
+    if (session_find_ssh_agent(s, e) < 0)
+        return -1;
     session_tell_accounts(&l.auth);
     session_find_git(s);
     return in_own_vm(s, agent_body, &l, false, e);
@@ -253,7 +255,8 @@ int session_check_restrictions(const struct session *s, const char *id, struct e
     for (size_t i = 0; i < s->options.nflags; i++) {
         const struct session_flag *f = &s->options.flags[i];
 
-        if (strcmp(f->section, "project") != 0 && strcmp(f->section, "network") != 0)
+        if (strcmp(f->section, "project") != 0 && strcmp(f->section, "network") != 0 &&
+            strcmp(f->section, "ssh") != 0)
             continue;
         err_set(e, "%s has no effect on VM %s, which runs already", f->option, id);
         return err_advise(e, "start another with --new, or leave %s out", f->option);
@@ -287,6 +290,8 @@ int session_exec_command(struct session *s, char *const *argv, struct err *e)
     if (session_load(s, e) < 0 || persist_check_options(s, e) < 0 || choose_vm(s, &id, e) < 0)
         return -1;
     session_find_git(s);
+    if (!id && !persist_is_wanted(s) && session_find_ssh_agent(s, e) < 0)
+        return -1; /* a kept VM may run already */
     return id ? attach(s, id, argv, e) : in_own_vm(s, command_body, (void *)argv, true, e);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "proc/sock.h"
 #include "proc/tty.h"
 #include "session/vms.h"
 
@@ -179,6 +180,26 @@ int session_put_git(struct session *s, struct err *e)
         return 0;
     task_check(&s->task, e);
     return -1;
+}
+
+int session_find_ssh_agent(struct session *s, struct err *e)
+{
+    const char *path = getenv("SSH_AUTH_SOCK");
+    auto_close int fd = -1;
+
+    if (!s->profile.ssh_agent)
+        return 0;
+    if (!path || !*path)
+        err_set(e, "there is no ssh-agent to forward: SSH_AUTH_SOCK is not set");
+    else if (path[0] != '/')
+        err_set(e, "no ssh-agent can be forwarded: SSH_AUTH_SOCK is not an absolute path");
+    else if ((fd = sock_connect_now(path, e)) < 0)
+        err_prefix(e, "the ssh-agent cannot be forwarded");
+    s->ssh_agent = path;
+    if (fd >= 0)
+        return 0;
+    return err_advise(e, "start one: eval \"$(ssh-agent)\" && ssh-add; or go without it: "
+                         "--ssh-agent=false");
 }
 
 int session_program(struct session *s, const struct guest_program *p, const struct guest_stdio *io,

@@ -66,6 +66,7 @@ struct session {
     struct trust_file project_ini, project_runtime;
     struct profile profile;
     struct git_identity git;
+    const char *ssh_agent;  /* the socket that is forwarded; borrowed from the environment */
     struct view view;       /* what the VM sees beyond the plain folder, and what it does not */
     struct kept kept;       /* what of the agent outlives the VM */
     struct persist persist; /* the kept VM that is this session's, with its lock */
@@ -236,6 +237,9 @@ int session_exec(struct session *s, const struct guest_program *p, struct err *e
 /* Finds the host's identity for git, if the profile wants it; hands it to the VM. */
 void session_find_git(struct session *s);
 int session_put_git(struct session *s, struct err *e);
+/* Finds the host's ssh-agent for a VM that is to be started, if the profile wants it; that there is
+ * none is an error. */
+int session_find_ssh_agent(struct session *s, struct err *e);
 /* Environment of the session: the profile's, and the terminal's where there is one. */
 void session_environment(struct session *s, struct strv *env);
 bool session_has_tty(void);

@@ -25,6 +25,7 @@ struct vm_order {
      * file, rather than its disk frozen.  Else NULL. */
     const char *template_state;
     const struct port_policy *ports; /* which of the guest's are forwarded; NULL: none */
+    const char *ssh_agent;           /* socket of this host's that the guest may use, or NULL */
     /* The disk of a kept VM, in place of one that is thrown away: programs may end and the root
      * file system is frozen at the end; or NULL. */
     const char *kept_disk;

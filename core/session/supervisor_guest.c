@@ -40,6 +40,7 @@ void supervisor_publish(struct supervisor *s)
                            .detached = agent_is_detached(s),
                            .name = (char *)s->order->name,
                            .kept = s->order->kept_disk != NULL,
+                           .ssh_agent = s->ssh_agent != NULL,
                            .disk = s->order->disk_size};
 
     info.ports = (struct port_pair *)ports_list(s->ports, &info.nports);
@@ -52,6 +53,7 @@ static void become_ready(struct supervisor *s)
     s->started = time(NULL);
     loop_untimer(steal_ptr(&s->deadline));
     s->relay = relay_new(s->guest);
+    supervisor_forward_ssh_agent(s);
     if (!s->order->template_disk)
         supervisor_publish(s);
     clients_tell_stage(s, "personalize");
@@ -118,11 +120,13 @@ static void on_hello(struct supervisor *s, struct conn *c, const struct frame *f
     personalize(s);
 }
 
-/* A frame of a stream that a client or a forwarded port has. */
+/* A frame of a stream that a client, a forwarded port or the ssh-agent has. */
 static bool hand_on(struct supervisor *s, const struct frame *f)
 {
     if (f->stream >= PORTS_FIRST_STREAM)
         return s->ports && ports_frame(s->ports, f);
+    if (f->stream >= SSH_AGENT_FIRST_STREAM)
+        return s->ssh_agent && ssh_agent_frame(s->ssh_agent, f);
     return !s->relay || relay_from_guest(s->relay, f);
 }
 

@@ -5,7 +5,7 @@
  *   supervisor_clock.c     the guest's clock, which follows the host's
  *   supervisor_clients.c   those who are attached
  *   supervisor_agent.c     the agent that runs on without a terminal of a client's
- *   supervisor_ports.c     the guest's ports on this host
+ *   supervisor_ports.c     the guest's ports on this host, and its ssh-agent in the guest
  *   supervisor_logs.c      what console and engine said
  *   supervisor_share.c     what is behind the second share
  */
@@ -16,6 +16,7 @@
 
 #include "channel/conn.h"
 #include "guest/ports.h"
+#include "guest/ssh_agent.h"
 #include "session/relay.h"
 #include "session/supervisor.h"
 
@@ -55,6 +56,7 @@ struct supervisor {
     struct ports *ports;
     struct loop_timer *ports_timer; /* until they are watched */
     struct port_account account;    /* when they were closed */
+    struct ssh_agent *ssh_agent;    /* NULL unless it is forwarded */
 };
 
 /* Streams of our own. */
@@ -98,7 +100,9 @@ void supervisor_publish(struct supervisor *s);
 /* supervisor_ports.c */
 /* Begins, a little later, to forward the guest's ports, if any may be. */
 void supervisor_watch_ports(struct supervisor *s);
-/* Closes them; before the guest's connection goes. */
+/* Lets the guest use this host's ssh-agent, if it may; before any program is started there. */
+void supervisor_forward_ssh_agent(struct supervisor *s);
+/* Closes both; before the guest's connection goes. */
 void supervisor_close_ports(struct supervisor *s);
 
 /* supervisor_clock.c */

@@ -1,4 +1,5 @@
-/* The guest's ports on this host: watched from a moment after the start on, listed, told. */
+/* The guest's ports on this host: watched from a moment after the start on, listed, told.  And this
+ * host's ssh-agent in the guest. */
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -47,8 +48,18 @@ void supervisor_watch_ports(struct supervisor *s)
         s->ports_timer = loop_timer(s->loop, WATCH_MS, watch, s);
 }
 
+void supervisor_forward_ssh_agent(struct supervisor *s)
+{
+    struct ssh_agent_order order = {
+        .path = s->order->ssh_agent, .user = s->order->identity.user, .note = on_note, .arg = s};
+
+    if (order.path)
+        s->ssh_agent = ssh_agent_new(s->loop, s->guest, &order);
+}
+
 void supervisor_close_ports(struct supervisor *s)
 {
+    ssh_agent_free(steal_ptr(&s->ssh_agent));
     loop_untimer(steal_ptr(&s->ports_timer));
     if (s->ports)
         ports_account(s->ports, &s->account);

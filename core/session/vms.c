@@ -134,6 +134,7 @@ int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e
     cJSON_AddNumberToObject(json, "cpus", info->cpus);
     cJSON_AddNumberToObject(json, "memory", (double)info->memory);
     cJSON_AddBoolToObject(json, "detached", info->detached);
+    cJSON_AddBoolToObject(json, "ssh_agent", info->ssh_agent);
     cJSON_AddItemToObject(json, "ports", ports_to_json(info->ports, info->nports));
     if (info->name)
         cJSON_AddStringToObject(json, "name", info->name);
@@ -170,6 +171,11 @@ static char *string(const cJSON *json, const char *name)
     return mem_strdup(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name)));
 }
 
+static bool is_true(const cJSON *json, const char *name)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, name));
+}
+
 static void read_ports(const cJSON *json, struct vm_info *out)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "ports"), *pair;
@@ -204,10 +210,10 @@ static bool read_info(const struct paths *p, const char *id, struct vm_info *out
                             .started = (int64_t)number(json, "started"),
                             .cpus = (unsigned)number(json, "cpus"),
                             .memory = (uint64_t)number(json, "memory"),
-                            .detached =
-                                cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "detached")),
+                            .detached = is_true(json, "detached"),
+                            .ssh_agent = is_true(json, "ssh_agent"),
                             .name = string(json, "name"),
-                            .kept = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "kept")),
+                            .kept = is_true(json, "kept"),
                             .disk = (uint64_t)number(json, "disk")};
     read_ports(json, out);
     cJSON_Delete(json);

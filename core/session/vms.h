@@ -26,7 +26,8 @@ struct vm_info {
     uint64_t disk;           /* bytes, as the guest sees it */
     struct port_pair *ports; /* forwarded ones, nports of them */
     size_t nports;
-    bool detached; /* the agent runs on without a client */
+    bool detached;  /* the agent runs on without a client */
+    bool ssh_agent; /* the host's is forwarded to it */
 };
 
 struct vm_infos {

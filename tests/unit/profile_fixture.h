@@ -10,8 +10,8 @@
 
 /* As errors list the sections of a profile. */
 #define PROFILE_SECTIONS                                                                      \
-    "[agent], [vm], [image], [ports], [project], [mask], [mounts], [network], [git], [env], " \
-    "[mcp.NAME], "                                                                            \
+    "[agent], [vm], [image], [ports], [project], [mask], [mounts], [network], [git], [ssh], " \
+    "[env], [mcp.NAME], "                                                                     \
     "[plugin.NAME] and "                                                                      \
     "[profile.NAME]"
 

@@ -371,6 +371,7 @@ static void test_describe(void **state)
                               "mounts.writable =   (built-in)\n"
                               "network.offline = false  (built-in)\n"
                               "git.identity = true  (built-in)\n"
+                              "ssh.agent = false  (built-in)\n"
                               "ports.auto = on  (built-in)\n"
                               "ports.allow = 1-65535  (built-in)\n"
                               "ports.deny =   (built-in)\n"

@@ -18,6 +18,17 @@ static void test_restrictions(void **state)
     assert_int_equal(profile.project_widens.n, 1);
     apply_as(PROFILE_PROJECT, "[git]\nidentity = true\n");
     assert_int_equal(profile.project_widens.n, 2);
+    apply_as(PROFILE_PROJECT, "[ssh]\nagent = false\n");
+    assert_int_equal(profile.project_widens.n, 2);
+    apply_as(PROFILE_PROJECT, "[ssh]\nagent = true\n");
+    assert_int_equal(profile.project_widens.n, 3);
+    assert_string_equal(profile.project_widens.v[2],
+                        "lets the VM sign with the keys of your ssh-agent: agent = true");
+    assert_true(profile.ssh_agent);
+    apply("[ssh]\nagent = true\n"); /* what the user grants, a project may take away */
+    apply_as(PROFILE_PROJECT, "[ssh]\nagent = false\n");
+    assert_int_equal(profile.project_widens.n, 3);
+    assert_false(profile.ssh_agent);
 }
 
 /* Masks add up, a project's freely; mounts of a project need approval. */
