@@ -176,6 +176,61 @@ static void test_reset(void **state)
 }
 
 /* The half-written file is gone. */
+static void await_program(struct fixture *f, uint32_t stream, const char *path, const char *user)
+{
+    auto_buf struct buf body = BUF_INIT;
+
+    field_put_u32(&body, TAG_KIND, OPEN_SSH_AGENT);
+    if (path)
+        field_put_str(&body, TAG_PATH, path);
+    field_put_str(&body, TAG_USER, user);
+    send_raw(f, FRAME_OPEN, 0, stream, body.data, body.len);
+}
+
+/* The ssh-agent's socket: programs know of it once it is there. */
+static void test_ssh_agent(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *path = mem_printf("%s/new/agent", f->dir);
+    auto_free char *busy = mem_printf("%s/busy", f->dir);
+    int first, second;
+
+    assert_int_equal(mkdir(busy, 0700), 0);
+    await_program(f, 1, NULL, "root");
+    await_program(f, 2, path, "nobody-of-that-name");
+    await_program(f, 3, "relative", "root");
+    WAIT_FOR(f->loop, strstr(f->raw.data, "11/3"));
+    assert_string_equal(f->raw.data, "11/1 125 malformed request for an ssh-agent;"
+                                     "11/2 125 no user nobody-of-that-name in the guest;"
+                                     "11/3 125 relative is not an absolute path;");
+    await_program(f, 4, busy, "root");
+    WAIT_FOR(f->loop, strstr(f->raw.data, "11/4"));
+    sync_guestd(f);
+    assert_int_equal(exec_script(f, "[ -z \"$SSH_AUTH_SOCK\" ]", -1, false), 0);
+    await_program(f, 5, path, "root");
+    await_program(f, 6, path, "root");
+    sync_guestd(f);
+    assert_int_equal(exec_script(f, "[ -S \"$SSH_AUTH_SOCK\" ]", -1, false), 0);
+    send_raw(f, FRAME_DATA, LANE_IN, 5, "early", 5);
+    send_raw(f, FRAME_RESET, 0, 6, NULL, 0);
+    expect(f, "11/5 125 the connection does not stand yet;10/6 0 0;");
+    await_program(f, 7, path, "root");
+    await_program(f, 8, path, "root");
+    first = sock_connect(path, NULL);
+    WAIT_FOR(f->loop, f->raw.len > 0); /* one of them, and not the other */
+    sync_guestd(f);
+    second = sock_connect(path, NULL);
+    assert_true(first >= 0 && second >= 0);
+    WAIT_FOR(f->loop, f->raw.len > 0);
+    sync_guestd(f);
+    close(first); /* its stream ends when the host says so, too */
+    close(second);
+    send_raw(f, FRAME_EOF, LANE_IN, 7, NULL, 0);
+    send_raw(f, FRAME_EOF, LANE_IN, 8, NULL, 0);
+    WAIT_FOR(f->loop, strstr(f->raw.data, "10/7 0 0;") && strstr(f->raw.data, "10/8 0 0;"));
+    sync_guestd(f);
+}
+
 static void test_put_given_up(void **state)
 {
     struct fixture *f = *state;
@@ -228,6 +283,7 @@ int main(void)
         WITH_FIXTURE(test_unknown_streams),
         WITH_FIXTURE(test_odd_frames),
         WITH_FIXTURE(test_reset),
+        WITH_FIXTURE(test_ssh_agent),
         WITH_FIXTURE(test_put_given_up),
         WITH_FIXTURE(test_host_gone),
         WITH_FIXTURE(test_malformed_frame),
