@@ -3,8 +3,9 @@
  *     ssh-agent         host                               guest             program
  *                       OPEN_SSH_AGENT ----------------->  accept, waits
  *                                                   <---   CREDIT(0)  <---- connect
- *       accept  <------ connect; OPEN_SSH_AGENT -------->  accept, waits for the next one
+ *                       OPEN_SSH_AGENT ----------------->  accept, waits for the next one
  *                       collects a request, judges it <--  DATA(1)    <---- request
+ *       accept  <------ connects, if this is the first,
  *       request <------ and passes it, or
  *       answer  ------> answers itself; DATA(0) -------->             ----> answer
  *
@@ -161,6 +162,25 @@ static bool send_answer(struct link *l)
     return l->answer.len == 0;
 }
 
+static void on_agent(void *arg, short events);
+
+/* A connection to the agent, unless the link has one.  Before a request that the agent is to get
+ * there is none: a program that is told by a broken connection has asked by then. */
+static bool call_agent(struct link *l)
+{
+    struct ssh_agent *a = l->set;
+    auto_err struct err e = ERR_INIT;
+
+    if (l->fd >= 0)
+        return true;
+    l->fd = sock_connect_now(a->order.path, &e);
+    if (l->fd >= 0)
+        l->watch = loop_watch(a->loop, l->fd, POLLIN, on_agent, l);
+    else
+        note(a, "the ssh-agent of this host does not answer", err_msg(&e));
+    return l->fd >= 0;
+}
+
 /* Takes a complete request; returns its size, 0 if there is none. */
 static size_t take_request(struct link *l, const char *data, size_t len)
 {
@@ -170,6 +190,8 @@ static size_t take_request(struct link *l, const char *data, size_t len)
     case SSH_MORE:
         return 0;
     case SSH_PASS:
+        if (!call_agent(l))
+            break;
         buf_append(&l->request, data, size);
         l->phase = ASKING;
         return size;
@@ -252,23 +274,6 @@ static void on_agent(void *arg, short events)
     advance(l);
 }
 
-/* A program of the guest connected. */
-static void open_link(struct link *l)
-{
-    struct ssh_agent *a = l->set;
-    auto_err struct err e = ERR_INIT;
-
-    l->phase = LISTENING;
-    l->fd = sock_connect_now(a->order.path, &e);
-    if (l->fd >= 0) {
-        l->watch = loop_watch(a->loop, l->fd, POLLIN, on_agent, l);
-    } else {
-        note(a, "the ssh-agent of this host does not answer", err_msg(&e));
-        break_link(l);
-    }
-    await(a);
-}
-
 static void remove_link(struct link *l)
 {
     close_link(l);
@@ -318,10 +323,12 @@ static bool take_credit(struct link *l, const struct frame *f)
     if (f->lane != LANE_IN || bytes == 0)
         return false;
     l->credit = bytes > CONNECT_WINDOW - l->credit ? CONNECT_WINDOW : l->credit + bytes;
-    if (l->phase == WAITING)
-        open_link(l);
-    else if (l->phase == ANSWERING)
+    if (l->phase == WAITING) { /* a program connected */
+        l->phase = LISTENING;
+        await(l->set);
+    } else if (l->phase == ANSWERING) {
         advance(l);
+    }
     return true;
 }
 

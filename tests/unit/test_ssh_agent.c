@@ -200,11 +200,15 @@ static void test_turns(void **state)
 {
     struct world *w = *state;
     uint32_t stream = connect_program(w);
-    int agent = agent_accepts(w);
+    int agent;
 
     assert_int_equal(w->opened, 2); /* the next may come */
+    SAYS(w, stream, REMOVE_ALL);
+    HEARS(w, FAILURE);
     SAYS(w, stream, "\0\0");
+    assert_int_equal(sock_accept(w->listener, NULL), -1); /* it has not been asked anything */
     SAYS(w, stream, "\0\1\x0b" REMOVE_ALL LIST);
+    agent = agent_accepts(w);
     agent_gets(w, agent, LIST, 5);
     assert_int_equal(w->data.len, 0); /* the refusal waits for its turn */
     ANSWERS(agent, "\0\0\0");
@@ -234,7 +238,7 @@ static void test_long_message(void **state)
 {
     struct world *w = *state;
     uint32_t stream = connect_program(w);
-    int agent = agent_accepts(w);
+    int agent;
     auto_free char *message = mem_zalloc(SSH_MESSAGE_MAX, 1);
     size_t window = CONNECT_WINDOW, sent = 0;
 
@@ -249,6 +253,7 @@ static void test_long_message(void **state)
         w->credit = 0;
         sent += n;
     }
+    agent = agent_accepts(w);
     agent_gets(w, agent, message, SSH_MESSAGE_MAX);
     for (sent = 0; sent < SSH_MESSAGE_MAX; run_ready(w->loop)) {
         ssize_t n = send(agent, message + sent, SSH_MESSAGE_MAX - sent, MSG_DONTWAIT);
@@ -292,24 +297,29 @@ static void test_breaks(void **state)
 
     for (int i = 0; i < 7; i++) {
         uint32_t stream = connect_program(w);
-        int agent = agent_accepts(w);
+        int agent = -1;
 
+        if (i >= 2) {
+            SAYS(w, stream, LIST);
+            agent = agent_accepts(w);
+        }
         if (i == 0)
             SAYS(w, stream, "\0\0\0\0");
         if (i == 1)
             SAYS(w, stream, "\0\4\0\1");
-        if (i >= 2 && i <= 4)
-            SAYS(w, stream, LIST);
         if (i == 3)
             ANSWERS(agent, "\x7f\0\0\0");
         if (i == 4)
             ANSWERS(agent, KEYS KEYS);
-        if (i == 5)
+        if (i == 5) {
+            ANSWERS(agent, KEYS);
+            HEARS(w, KEYS);
             ANSWERS(agent, KEYS); /* to no request */
+        }
         if (i == 6)
             guest_sends(w, FRAME_STOP, LANE_IN, stream, NULL, 0);
         if (i == 2)
-            close(agent);
+            close_fd(&agent);
         guest_reads(w);
         assert_int_equal(w->resets, i + 1);
         guest_sends(w, FRAME_DATA, LANE_OUT, stream, LIST, 5); /* they cross */
@@ -317,8 +327,7 @@ static void test_breaks(void **state)
         guest_sends(w, FRAME_STOP, LANE_IN, stream, NULL, 0);
         guest_grants(w, stream, 5);
         guest_ends(w, stream);
-        if (i != 2)
-            close(agent);
+        close_fd(&agent);
         assert_int_equal(w->resets, i + 1);
         assert_false(w->broken);
     }
@@ -378,8 +387,12 @@ static void test_no_agent(void **state)
 
     close_fd(&w->listener);
     for (unsigned i = 1; i <= 3; i++) {
-        guest_ends(w, connect_program(w));
+        uint32_t stream = connect_program(w);
+
+        SAYS(w, stream, REMOVE_ALL LIST LIST);
+        HEARS(w, FAILURE);
         assert_int_equal(w->resets, i);
+        guest_ends(w, stream);
     }
     assert_int_equal(w->notes.n, 1);
     assert_true(str_starts(w->notes.v[0], "the ssh-agent of this host does not answer: "));
