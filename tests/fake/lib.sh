@@ -23,10 +23,16 @@ printf '#!/bin/sh\nexec "%s/tests/fake/box" "%s/box" "%s/agentvm-guestd" "$@"\n'
 chmod 755 "$FAKE_GUESTD"
 install -m 755 "$BUILD/sdk/hello.so" "$XDG_CONFIG_HOME/agentvm/plugins/hello.so"
 cd "$P" || exit 1
-# A background command that is killed before it is executed is still this shell, trap and all.
-trap '[ "$BASHPID" != $$ ] || rm -rf "$T"' EXIT
-
 AGENTVM=$BUILD/agentvm
+
+# A detached VM of a test that failed would outlive it.  A background command that is killed before it
+# is executed is still this shell, trap and all.
+at_exit() {
+    [ "$BASHPID" = $$ ] || return
+    [ ! -d "$XDG_RUNTIME_DIR/agentvm" ] || timeout -k 5 60 "$AGENTVM" stop --all -q </dev/null >/dev/null 2>&1
+    rm -rf "$T"
+}
+trap at_exit EXIT
 
 fail() {
     echo "FAILED (line ${BASH_LINENO[${2:-0}]}): $1"
