@@ -77,10 +77,10 @@ static void add_files(cJSON *root, const struct session *s)
 
         if (b->kind == JAIL_MASK)
             cJSON_AddItemToArray(masks, json_text(b->target));
-        else if (b->kind == JAIL_PIN && b->readonly)
-            cJSON_AddItemToArray(git, json_text(b->target));
         else if (b->kind == JAIL_MOUNT)
             add_mount(mounts, b->source, guest_path(v, b), !b->readonly);
+        else if (b->readonly)
+            cJSON_AddItemToArray(git, json_text(b->source ? b->source : b->target));
     }
 }
 

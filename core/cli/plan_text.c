@@ -169,7 +169,7 @@ static void add_mounts(struct buf *out, const struct session *s, const char *pro
                s->profile.readonly ? "read-only" : "writable");
     for (size_t i = 0; i < v->nbinds; i++) {
         const struct jail_bind *b = &v->binds[i];
-        auto_free char *path = str_quote(b->kind == JAIL_MOUNT ? b->source : b->target);
+        auto_free char *path = str_quote(b->source ? b->source : b->target);
 
         if (b->kind == JAIL_MASK)
             buf_printf(out, "  %s  hidden\n", path);

@@ -184,15 +184,15 @@ static int bind_mount(int scratch, const struct jail_bind *b)
 
 static int bind_one(int tree, int scratch, const struct jail_bind *b)
 {
-    int target;
+    int parent = b->kind == JAIL_PIN_MOUNTED ? scratch : tree, target;
 
     if (b->kind == JAIL_MOUNT)
         return bind_mount(scratch, b);
-    target = open_inside(tree, b->target);
+    target = open_inside(parent, b->target);
     if (target < 0)
         return -1;
-    if (b->kind == JAIL_PIN)
-        return bind_and_close(open_inside(tree, b->target), target, b->readonly);
+    if (b->kind != JAIL_MASK)
+        return bind_and_close(open_inside(parent, b->target), target, b->readonly);
     return bind_and_close(open_inside(scratch, is_folder(target) ? EMPTY_FOLDER : EMPTY_FILE),
                           target, true);
 }
@@ -276,6 +276,7 @@ static const char *bind_deed(enum jail_kind kind)
 {
     switch (kind) {
     case JAIL_PIN:
+    case JAIL_PIN_MOUNTED:
         return "protect";
     case JAIL_MASK:
         return "hide";
@@ -287,7 +288,7 @@ static const char *bind_deed(enum jail_kind kind)
 
 static int explain_bind(const struct jail_bind *b, int errnum, struct err *e)
 {
-    const char *path = b->kind == JAIL_MOUNT ? b->source : b->target;
+    const char *path = b->source ? b->source : b->target;
     auto_free char *shown = str_printable(path, strlen(path));
 
     err_errno(e, errnum, "cannot %s %s", bind_deed(b->kind), shown);

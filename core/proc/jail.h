@@ -21,13 +21,15 @@ enum jail_kind {
     /* The target, below the tree, can be neither renamed nor removed; nor written, if read-only.
      * Of a path's parts the outer ones come first. */
     JAIL_PIN,
-    JAIL_MASK,  /* the target, below the tree, is an empty file or folder */
-    JAIL_MOUNT, /* the source appears as the target, a new name below the scratch folder */
+    JAIL_MASK,        /* the target, below the tree, is an empty file or folder */
+    JAIL_MOUNT,       /* the source appears as the target, a new name below the scratch folder */
+    JAIL_PIN_MOUNTED, /* as JAIL_PIN, but the target is below that of a JAIL_MOUNT before */
 };
 
 struct jail_bind {
     enum jail_kind kind;
-    const char *source; /* of JAIL_MOUNT: an absolute path without symlinks */
+    const char *source; /* of JAIL_MOUNT: an absolute path without symlinks; of JAIL_PIN_MOUNTED:
+                           how the target is called where it is told */
     const char *target; /* relative, without "." and ".." */
     bool readonly;
 };
@@ -37,7 +39,7 @@ struct jail {
     const char *tree;    /* absolute path without symlinks */
     const char *scratch; /* an empty folder of ours; in the child there is a small, read-only file
                             system on it, with the targets of JAIL_MOUNT in it */
-    const struct jail_bind *binds; /* masks and mounts behind pins */
+    const struct jail_bind *binds; /* masks behind pins */
     size_t n;
 };
 

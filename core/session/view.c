@@ -27,32 +27,14 @@ static void add_item(struct view *v, char *source, char *path, bool file)
     v->items[v->nitems++] = (struct guest_keep){source, path, file};
 }
 
-/* ---- the project folder --------------------------------------------------------------------- */
-
-static bool is_git(const char *path)
-{
-    return strcmp(path, ".git") == 0 || str_ends(path, "/.git");
-}
-
-static int add_finds(const struct profile *p, const char *project, struct view *v, struct err *e)
-{
-    struct view_finds finds = {0};
-    int rc = view_find(p, project, &finds, e);
-
-    for (size_t i = 0; rc == 0 && i < finds.git.n; i++)
-        add_bind(v, JAIL_PIN, NULL, mem_strdup(finds.git.v[i]), is_git(finds.git.v[i]));
-    for (size_t i = 0; rc == 0 && i < finds.masks.n; i++)
-        add_bind(v, JAIL_MASK, NULL, mem_strdup(finds.masks.v[i]), true);
-    view_finds_free(&finds);
-    return rc;
-}
-
 /* ---- mounts --------------------------------------------------------------------------------- */
 
 struct mounts {
     const struct paths *paths;
     const char *project;
-    struct strv hosts; /* canonical, so far */
+    struct strv hosts;    /* canonical, so far */
+    struct strv guests;   /* the same as the VM sees them */
+    struct strv writable; /* those of hosts that are; the last ones */
 };
 
 static int refuse(const char *path, const char *why, struct err *e)
@@ -104,6 +86,9 @@ static int add_mount(struct mounts *m, const char *written, bool writable, struc
         return -1;
     }
     strv_push(&m->hosts, host);
+    strv_push(&m->guests, path);
+    if (writable)
+        strv_push(&m->writable, host);
     add_item(v, mem_strdup(target), steal_ptr(&path), false);
     add_bind(v, JAIL_MOUNT, steal_ptr(&host), target, !writable);
     return 0;
@@ -129,19 +114,71 @@ static void add_kept(const struct kept *kept, struct view *v)
                  mem_strdup(kept->items[i].path), kept->items[i].file);
 }
 
+/* ---- finds ---------------------------------------------------------------------------------- */
+
+static bool is_part_of_git(const char *path)
+{
+    return strstr(path, "/.git/") || str_ends(path, "/.git");
+}
+
+static int check_writable(const struct profile *p, const struct mounts *m, struct err *e)
+{
+    for (size_t i = 0; p->git_readonly && i < m->writable.n; i++) {
+        if (!is_part_of_git(m->writable.v[i]))
+            continue;
+        refuse(m->writable.v[i], "it is git's, which the VM is not to write", e);
+        return err_advise(e, "mount it readonly, or do without --git-readonly");
+    }
+    return 0;
+}
+
+static void add_pin(const struct mounts *m, const char *path, bool readonly, struct view *v)
+{
+    size_t len = strlen(m->project);
+
+    if (view_is_inside(path, m->project)) {
+        add_bind(v, JAIL_PIN, NULL, mem_strdup(path + len + 1), readonly);
+        return;
+    }
+    for (size_t i = 0; i < m->hosts.n; i++) {
+        const char *below = path + strlen(m->hosts.v[i]);
+
+        if (view_is_inside(path, m->hosts.v[i]))
+            add_bind(v, JAIL_PIN_MOUNTED, mem_printf("%s%s", m->guests.v[i], below),
+                     mem_printf(SHARE_MOUNTS "/%zu%s", i, below), readonly);
+    }
+}
+
+static int add_finds(const struct profile *p, const struct mounts *m, struct view *v, struct err *e)
+{
+    struct view_finds finds = {0};
+    int rc = view_find(p, m->paths->home, m->project, &m->writable, &finds, e);
+
+    for (size_t i = 0; rc == 0 && i < finds.folders.n; i++)
+        add_pin(m, finds.folders.v[i], false, v);
+    for (size_t i = 0; rc == 0 && i < finds.git.n; i++)
+        add_pin(m, finds.git.v[i], true, v);
+    for (size_t i = 0; rc == 0 && i < finds.masks.n; i++)
+        add_bind(v, JAIL_MASK, NULL, mem_strdup(finds.masks.v[i]), true);
+    view_finds_free(&finds);
+    return rc;
+}
+
 int view_prepare(const struct paths *paths, const struct profile *p, const char *project,
                  const struct kept *kept, struct view *out, struct err *e)
 {
     struct mounts m = {.paths = paths, .project = project};
-    int rc = add_finds(p, project, out, e);
+    int rc = 0;
 
-    if (rc == 0 && (p->mounts_readonly.n > 0 || p->mounts_writable.n > 0))
+    if (p->mounts_readonly.n > 0 || p->mounts_writable.n > 0)
         add_kept(kept, out);
-    if (rc == 0)
-        rc = add_mounts(&m, &p->mounts_readonly, false, out, e);
-    if (rc == 0)
-        rc = add_mounts(&m, &p->mounts_writable, true, out, e);
+    if (add_mounts(&m, &p->mounts_readonly, false, out, e) < 0 ||
+        add_mounts(&m, &p->mounts_writable, true, out, e) < 0 || check_writable(p, &m, e) < 0 ||
+        add_finds(p, &m, out, e) < 0)
+        rc = -1;
     strv_free(&m.hosts);
+    strv_free(&m.guests);
+    strv_free(&m.writable);
     return rc;
 }
 

@@ -26,20 +26,22 @@ struct view {
     struct strv strings; /* what binds point to */
 };
 
-/* What a profile masks and protects in a folder, as it is now; paths below the folder. */
+/* What a profile masks and protects, as it is now. */
 struct view_finds {
-    struct strv git;   /* what cannot be written, each behind the folders that it is in */
-    struct strv masks; /* what is hidden, none below another */
+    struct strv folders; /* what leads to the next: absolute, outer ones first */
+    struct strv git;     /* what cannot be written: absolute */
+    struct strv masks;   /* what is hidden, none below another: below the project */
 };
 
-/* Makes the view of a session.  Looks through the project where the profile protects git's files,
- * or has patterns as masks. */
+/* Makes the view of a session.  Looks through the project and what is mounted writable where the
+ * profile protects git's files, and through the project where it has patterns as masks. */
 int view_prepare(const struct paths *paths, const struct profile *p, const char *project,
                  const struct kept *kept, struct view *out, struct err *e);
 void view_free(struct view *v);
 
-/* view_find.c */
-int view_find(const struct profile *p, const char *project, struct view_finds *out, struct err *e);
+/* view_find.c; writable are the host's paths of such mounts, canonical. */
+int view_find(const struct profile *p, const char *home, const char *project,
+              const struct strv *writable, struct view_finds *out, struct err *e);
 void view_finds_free(struct view_finds *f);
 /* Whether path is the folder or below it. */
 bool view_is_inside(const char *path, const char *folder);

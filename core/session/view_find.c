@@ -1,39 +1,27 @@
-/* Theory of operation: git runs what .git says, hooks and settings alike, so whoever may write
- * there may run programs on the host.  Every .git of the folder is protected: a repository's, a
- * submodule's or worktree's, which is a file, and those of repositories inside.  A guest that could
- * rename a folder on the way to one could make another in its place, so these are pinned too. */
+/* What of a folder is protected and hidden; session/view_git knows git's part. */
 #include "session/view.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "model/show.h"
 #include "session/tree.h"
+#include "session/view_git.h"
 
 #define GIT_NAME ".git"
-#define GITFILE_KEY "gitdir: "
 #define ANYWHERE "**/"
 
-enum {
-    FINDS_MAX = 1000,      /* repositories, or masks; each is a mount */
-    GITFILE_MAX = 1 << 20, /* git's own bound */
-    LINK_MAX_BYTES = 4096,
-};
+enum { MASKS_MAX = 1000 }; /* each is a mount */
 
 struct search {
     const struct profile *p;
     const char *project;
-    bool git;                 /* look for repositories */
-    struct strv repositories; /* every .git */
-    struct strv elsewhere;    /* what they say that is in the project, too */
-    struct view_finds *finds;
+    const char *root; /* of the walk */
+    bool git;         /* look for repositories */
+    struct git_search found;
 };
 
 bool view_is_inside(const char *path, const char *folder)
@@ -41,16 +29,6 @@ bool view_is_inside(const char *path, const char *folder)
     size_t len = strlen(folder);
 
     return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
-static int add_find(struct strv *list, const char *path, struct err *e)
-{
-    if (strv_has(list, path))
-        return 0;
-    if (list->n == FINDS_MAX)
-        return err_set(e, "there are more than %d of them", FINDS_MAX);
-    strv_push(list, path);
-    return 0;
 }
 
 /* ---- masks ---------------------------------------------------------------------------------- */
@@ -82,6 +60,7 @@ static int add_mask(struct search *s, const char *path, struct err *e)
     auto_free char *whole = mem_printf("%s/%s", s->project, path);
     auto_free char *real = realpath(whole, NULL);
     auto_free char *shown = show_text(path, 0);
+    struct strv *masks = &s->found.masks;
 
     if (!real && errno == EACCES)
         return err_errno(e, errno, "cannot hide %s", shown);
@@ -89,7 +68,12 @@ static int add_mask(struct search *s, const char *path, struct err *e)
         return 0;
     if (strcmp(real, s->project) == 0)
         return err_set(e, "cannot hide %s: it leads to the project folder itself", shown);
-    return add_find(&s->finds->masks, real + strlen(s->project) + 1, e);
+    if (strv_has(masks, real))
+        return 0;
+    if (masks->n == MASKS_MAX)
+        return err_set(e, "there are more than %d of them", MASKS_MAX);
+    strv_push(masks, real);
+    return 0;
 }
 
 static bool is_masked(const struct strv *masks, const char *path)
@@ -125,113 +109,13 @@ static void drop_inner_masks(struct strv *masks)
     *masks = outer;
 }
 
-/* ---- git ------------------------------------------------------------------------------------ */
-
-/* Where a path leads, below the project; NULL: out of it.  What is not there the guest could make.
- */
-static char *find_inside(const struct search *s, const char *path)
-{
-    auto_free char *head = mem_strdup(path), *real = NULL;
-    const char *below;
-
-    while (!(real = realpath(head, NULL))) {
-        char *slash = strrchr(head, '/');
-
-        if (!slash || slash == head)
-            return NULL;
-        *slash = '\0';
-    }
-    if (!view_is_inside(real, s->project))
-        return NULL;
-    below = real + strlen(s->project);
-    path += strlen(head); /* what of it is not there */
-    if (!*below && !*path)
-        return mem_strdup(".");
-    return mem_printf("%s%s", *below ? below + 1 : "", *below ? path : path + 1);
-}
-
-/* Notes a name that git finds in a folder of git's, or beside a .git that is a file. */
-static void add_elsewhere(struct search *s, const char *folder, const char *name)
-{
-    auto_free char *path =
-        name[0] == '/' ? mem_strdup(name) : mem_printf("%s/%s/%s", s->project, folder, name);
-    auto_free char *found = find_inside(s, path);
-
-    if (found && !strv_has(&s->elsewhere, found))
-        strv_push(&s->elsewhere, found);
-}
-
-/* A file of git's that holds one path, behind a key; taken as git does, to the last space. */
-static void read_name(struct search *s, int dir, const char *file, const char *key,
-                      const char *folder)
-{
-    auto_buf struct buf text = BUF_INIT;
-    size_t len;
-
-    if (file_read_at(dir, file, GITFILE_MAX, &text, NULL) != 0 || !str_starts(text.data, key))
-        return;
-    for (len = text.len; len > 0 && strchr("\r\n", text.data[len - 1]); len--)
-        text.data[len - 1] = '\0';
-    if (len > strlen(key))
-        add_elsewhere(s, folder, text.data + strlen(key));
-}
-
-/* Parts of a folder .git that run programs, where they lie elsewhere. */
-static void read_links(struct search *s, const struct tree_entry *entry)
-{
-    static const char *const parts[] = {"hooks", "config", "config.worktree", "commondir"};
-    auto_close int dir = openat(entry->dir, entry->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-
-    for (size_t i = 0; dir >= 0 && i < ARRAY_LEN(parts); i++) {
-        char target[LINK_MAX_BYTES] = {0};
-
-        if (readlinkat(dir, parts[i], target, sizeof(target) - 1) > 0)
-            add_elsewhere(s, entry->path, target);
-    }
-    if (dir >= 0)
-        read_name(s, dir, "commondir", "", entry->path);
-}
-
-static int add_repository(struct search *s, const struct tree_entry *entry, struct err *e)
-{
-    auto_free char *shown = show_text(entry->path, 0);
-    auto_free char *beside = mem_dup(entry->path, strlen(entry->path) - strlen(GIT_NAME));
-
-    if (entry->type == DT_LNK) {
-        err_set(e, "cannot protect %s: it is a symbolic link", shown);
-        return err_advise(e, "put what it leads to in its place");
-    }
-    if (add_find(&s->repositories, entry->path, e) < 0)
-        return err_prefix(e, "cannot protect every " GIT_NAME);
-    if (entry->type == DT_REG)
-        read_name(s, entry->dir, entry->name, GITFILE_KEY, beside);
-    else
-        read_links(s, entry);
-    return 0;
-}
-
-/* A .git may name, or lead to, what the guest can write. */
-static int check_elsewhere(struct search *s, struct err *e)
-{
-    for (size_t i = 0; i < s->elsewhere.n; i++) {
-        auto_free char *shown = show_text(s->elsewhere.v[i], 0);
-        bool safe = is_masked(&s->finds->masks, s->elsewhere.v[i]);
-
-        for (size_t j = 0; j < s->repositories.n && !safe; j++)
-            safe = view_is_inside(s->elsewhere.v[i], s->repositories.v[j]);
-        if (safe)
-            continue;
-        err_set(e,
-                "cannot protect %s, where a " GIT_NAME " of this folder says that git's files are",
-                shown);
-        return err_advise(e, "a repository's files are protected in a folder " GIT_NAME " only");
-    }
-    return 0;
-}
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 static int check_top(struct search *s, struct err *e)
 {
-    if (strv_has(&s->repositories, GIT_NAME) || is_masked(&s->finds->masks, GIT_NAME))
+    auto_free char *git = mem_printf("%s/" GIT_NAME, s->project);
+
+    if (!strv_has(s->found.roots, s->project) || git_is_safe(&s->found, git))
         return 0;
     err_set(e, "this folder has no " GIT_NAME " to protect, and the VM could make one, with hooks "
                "that run on the host");
@@ -239,20 +123,54 @@ static int check_top(struct search *s, struct err *e)
                          "without --git-readonly");
 }
 
-/* The folders that lead to each, then itself. */
-static void list_pins(const struct strv *repositories, struct strv *out)
+static int visit(void *arg, const struct tree_entry *entry, struct err *e)
 {
-    for (size_t i = 0; i < repositories->n; i++) {
-        const char *path = repositories->v[i];
+    struct search *s = arg;
+    auto_free char *whole = mem_printf("%s/%s", s->root, entry->path);
+    bool hides = strcmp(s->root, s->project) == 0;
 
-        for (const char *p = strchr(path, '/'); p; p = strchr(p + 1, '/')) {
-            auto_free char *folder = mem_dup(path, (size_t)(p - path));
+    if (hides && matches_any(&s->p->masks, entry->path) && add_mask(s, entry->path, e) < 0)
+        return -1;
+    if (is_masked(&s->found.masks, whole))
+        return 1;
+    return s->git ? git_visit(&s->found, s->root, entry, e) : 0;
+}
 
-            if (!strv_has(out, folder))
-                strv_push(out, folder);
-        }
-        strv_push(out, path);
+static int walk(struct search *s, const char *root, struct err *e)
+{
+    s->root = root;
+    return tree_walk(root, visit, s, e);
+}
+
+static int search_masks(struct search *s, struct err *e)
+{
+    bool patterns = false;
+
+    for (size_t i = 0; i < s->p->masks.n; i++) {
+        patterns = patterns || is_pattern(s->p->masks.v[i]);
+        if (!is_pattern(s->p->masks.v[i]) && add_mask(s, s->p->masks.v[i], e) < 0)
+            return -1;
     }
+    if ((patterns || (s->git && strv_has(s->found.roots, s->project))) &&
+        walk(s, s->project, e) < 0)
+        return -1;
+    drop_inner_masks(&s->found.masks);
+    return 0;
+}
+
+static int search(struct search *s, struct err *e)
+{
+    auto_free char *shown = show_text(s->project, 0);
+
+    if (search_masks(s, e) < 0 || (s->git && check_top(s, e) < 0))
+        return err_prefix(e, "%s", shown);
+    for (size_t i = 0; s->git && i < s->found.roots->n; i++) {
+        auto_free char *other = show_text(s->found.roots->v[i], 0);
+
+        if (strcmp(s->found.roots->v[i], s->project) != 0 && walk(s, s->found.roots->v[i], e) < 0)
+            return err_prefix(e, "%s", other);
+    }
+    return s->git && git_follow(&s->found, e) < 0 ? err_prefix(e, "%s", shown) : 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -267,56 +185,55 @@ static void sort(struct strv *list)
         qsort(list->v, list->n, sizeof(*list->v), compare);
 }
 
-/* ---- the walk ------------------------------------------------------------------------------- */
-
-static int visit(void *arg, const struct tree_entry *entry, struct err *e)
+/* The folders of a root that lead to a path in it. */
+static void add_folders(const char *root, const char *path, struct strv *out)
 {
-    struct search *s = arg;
+    for (const char *p = strchr(path + strlen(root) + 1, '/'); p; p = strchr(p + 1, '/')) {
+        auto_free char *folder = mem_dup(path, (size_t)(p - path));
 
-    if (matches_any(&s->p->masks, entry->path) && add_mask(s, entry->path, e) < 0)
-        return -1;
-    if (is_masked(&s->finds->masks, entry->path))
-        return 1;
-    if (!s->git || strcmp(entry->name, GIT_NAME) != 0)
-        return 0;
-    return add_repository(s, entry, e) < 0 ? -1 : 1;
-}
-
-static int search(struct search *s, struct err *e)
-{
-    bool walk = s->git;
-
-    for (size_t i = 0; i < s->p->masks.n; i++) {
-        walk = walk || is_pattern(s->p->masks.v[i]);
-        if (!is_pattern(s->p->masks.v[i]) && add_mask(s, s->p->masks.v[i], e) < 0)
-            return -1;
+        if (!strv_has(out, folder))
+            strv_push(out, folder);
     }
-    if (walk && tree_walk(s->project, visit, s, e) < 0)
-        return -1;
-    drop_inner_masks(&s->finds->masks);
-    if (s->git && (check_top(s, e) < 0 || check_elsewhere(s, e) < 0))
-        return -1;
-    sort(&s->repositories);
-    sort(&s->finds->masks);
-    list_pins(&s->repositories, &s->finds->git);
-    return 0;
 }
 
-int view_find(const struct profile *p, const char *project, struct view_finds *out, struct err *e)
+static void take_finds(struct search *s, struct view_finds *out)
 {
-    /* Nothing at all can be written to a read-only share. */
-    struct search s = {
-        .p = p, .project = project, .git = p->git_readonly && !p->readonly, .finds = out};
-    auto_free char *shown = show_text(project, 0);
-    int rc = search(&s, e);
+    strv_push_all(&out->git, s->found.repositories.v);
+    strv_push_all(&out->git, s->found.linked.v);
+    sort(&out->git);
+    for (size_t i = 0; i < out->git.n; i++)
+        for (size_t j = 0; j < s->found.roots->n; j++)
+            if (view_is_inside(out->git.v[i], s->found.roots->v[j]))
+                add_folders(s->found.roots->v[j], out->git.v[i], &out->folders);
+    for (size_t i = 0; i < s->found.masks.n; i++)
+        strv_push(&out->masks, s->found.masks.v[i] + strlen(s->project) + 1);
+    sort(&out->masks);
+}
 
-    strv_free(&s.repositories);
-    strv_free(&s.elsewhere);
-    return rc < 0 ? err_prefix(e, "%s", shown) : 0;
+int view_find(const struct profile *p, const char *home, const char *project,
+              const struct strv *writable, struct view_finds *out, struct err *e)
+{
+    auto_strv struct strv roots = STRV_INIT;
+    struct search s = {.p = p,
+                       .project = project,
+                       .git = p->git_readonly,
+                       .found = {.roots = &roots, .home = home}};
+    int rc;
+
+    if (!p->readonly) /* nothing at all can be written to a read-only share */
+        strv_push(&roots, project);
+    strv_push_all(&roots, writable->v);
+    s.git = s.git && roots.n > 0;
+    rc = search(&s, e);
+    if (rc == 0)
+        take_finds(&s, out);
+    git_search_free(&s.found);
+    return rc;
 }
 
 void view_finds_free(struct view_finds *f)
 {
+    strv_free(&f->folders);
     strv_free(&f->git);
     strv_free(&f->masks);
 }

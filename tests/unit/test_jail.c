@@ -157,6 +157,25 @@ static void test_view_of_user(void **state)
         check_view(ORDINARY);
 }
 
+/* What is mounted writable, but for parts of it. */
+static void test_pinned_mount(void **state)
+{
+    struct jail_bind all[] = {{JAIL_MOUNT, NULL, "mounts/0", false},
+                              {JAIL_PIN_MOUNTED, "a", "mounts/0/a", false},
+                              {JAIL_PIN_MOUNTED, "a/file", "mounts/0/a/file", true}};
+    struct jail j = {tree, scratch, all, ARRAY_LEN(all)};
+    auto_free char *text = NULL, *script = NULL;
+
+    (void)state;
+    make_file("outside/a/file", "");
+    all[0].source = outside;
+    script = mem_printf("cd %s/mounts/0; %.*s"
+                        "t 'touch a/new'; t 'mv a b'; t 'echo x >a/file'; t 'mv a/new a/file'\n",
+                        scratch, (int)(strchr(attempts, '\n') - attempts + 1), attempts);
+    text = in_jail(&j, 0, script);
+    assert_string_equal(text, "+ touch a/new\n- mv a b\n- echo x >a/file\n- mv a/new a/file\n");
+}
+
 /* Whoever is in there can do nothing as root. */
 static void check_rights(unsigned uid, const char *want)
 {
@@ -247,8 +266,8 @@ static void test_death(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_view),         TEST(test_view_of_user), TEST(test_rights),
-        TEST(test_hostile_tree), TEST(test_death),
+        TEST(test_view),   TEST(test_view_of_user), TEST(test_pinned_mount),
+        TEST(test_rights), TEST(test_hostile_tree), TEST(test_death),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "proc/spawn.h"
 #include "session/tree.h"
 #include "session/view.h"
 
@@ -11,6 +12,7 @@ static struct profile profile;
 static struct paths paths;
 static struct kept kept;
 static struct view view;
+static struct strv writable; /* mounts */
 
 static char *at(const char *below)
 {
@@ -60,6 +62,7 @@ static int teardown(void **state)
 {
     (void)state;
     view_free(&view);
+    strv_free(&writable);
     profile_free(&profile);
     free(paths.home);
     free(paths.data);
@@ -68,16 +71,24 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What is found, one a line: "- " before what is pinned, "x " before a mask. */
+static const char *shown(const char *path)
+{
+    return view_is_inside(path, dir) ? path + strlen(dir) + 1 : path;
+}
+
+/* What is found, one a line: "/ " before a folder that is pinned, "- " before what cannot be
+ * written, "x " before a mask. */
 static char *finds(struct err *e)
 {
     struct view_finds f = {0};
     struct buf out = BUF_INIT;
-    int rc = view_find(&profile, project, &f, e);
+    int rc = view_find(&profile, paths.home, project, &writable, &f, e);
 
     buf_puts(&out, "");
+    for (size_t i = 0; i < f.folders.n; i++)
+        buf_printf(&out, "/ %s\n", shown(f.folders.v[i]));
     for (size_t i = 0; i < f.git.n; i++)
-        buf_printf(&out, "- %s\n", f.git.v[i]);
+        buf_printf(&out, "- %s\n", shown(f.git.v[i]));
     for (size_t i = 0; i < f.masks.n; i++)
         buf_printf(&out, "x %s\n", f.masks.v[i]);
     view_finds_free(&f);
@@ -118,9 +129,9 @@ static void test_git(void **state)
 {
     (void)state;
     profile.git_readonly = true;
-    assert_finds("- .git\n");
+    assert_finds("- project/.git\n");
     make_file("a/b/.git/config", "");
-    assert_finds("- .git\n- a\n- a/b\n- a/b/.git\n");
+    assert_finds("/ project/a\n/ project/a/b\n- project/.git\n- project/a/b/.git\n");
     make_file("a/c/.git", "gitdir: ../../.git/modules/c\n");
     make_folder(".git/modules/c");
     make_file(".git/modules/c/.git/never", ""); /* is read-only with what it is in */
@@ -137,14 +148,14 @@ static void test_gitfile(void **state)
     profile.git_readonly = true;
     make_file("m/.git", "gitdir: ../.git/modules/m\n");
     make_folder(".git/modules/m");
-    assert_finds("- .git\n- m\n- m/.git\n");
+    assert_finds("/ project/m\n- project/.git\n- project/m/.git\n");
     make_folder("evil");
     make_file("m/.git", "gitdir: ../evil");
     assert_fails("cannot protect evil, where a .git");
     make_file("m/.git", absolute);
     assert_fails("cannot protect evil, where a .git");
     make_file("m/.git", "gitdir: /nowhere\n"); /* nor does the guest see it */
-    assert_finds("- .git\n- m\n- m/.git\n");
+    assert_finds("/ project/m\n- project/.git\n- project/m/.git\n");
     make_file("m/.git", "gitdir: ../.git/../evil\n");
     assert_fails("cannot protect evil, where a .git");
     make_file("m/.git", "gitdir: ../evil\r\n\n\n");
@@ -152,30 +163,117 @@ static void test_gitfile(void **state)
     make_file("m/.git", "gitdir:  ../evil\n"); /* a folder " .." */
     assert_fails("cannot protect m/ ../evil, where a .git");
     make_file("m/.git", "");
-    assert_finds("- .git\n- m\n- m/.git\n");
+    assert_finds("/ project/m\n- project/.git\n- project/m/.git\n");
     make_file("m/.git", "gitdir: ../not/there\n"); /* the guest could make it */
     assert_fails("cannot protect not/there, where a .git");
+}
+
+static void remove_file(const char *below)
+{
+    auto_free char *path = at(below);
+
+    assert_int_equal(unlink(path), 0);
 }
 
 /* Parts of .git that lie where the guest can write. */
 static void test_git_links(void **state)
 {
-    auto_free char *hooks = at(".git/hooks"), *common = at(".git/commondir");
-
     (void)state;
     profile.git_readonly = true;
     make_link("../githooks", ".git/hooks");
-    assert_fails("cannot protect githooks, where a .git");
+    assert_fails("cannot protect githooks, which a link of git's leads to: it is not there");
     make_folder("githooks");
-    assert_fails("cannot protect githooks, where a .git");
-    assert_int_equal(unlink(hooks), 0);
+    assert_finds("- project/.git\n- project/githooks\n");
+    make_link("../tool/real", "githooks/pre-push"); /* a hook in it */
+    assert_fails("cannot protect tool/real, which a link of git's leads to: it is not there");
+    make_file("tool/real", "");
+    assert_finds("/ project/tool\n- project/.git\n- project/githooks\n- project/tool/real\n");
+    remove_file(".git/hooks");
     make_link("modules/hooks", ".git/hooks"); /* read-only, as all of it */
     make_file(".git/commondir", "../githooks\n");
     assert_fails("cannot protect githooks, where a .git");
-    assert_int_equal(unlink(common), 0);
-    assert_int_equal(unlink(hooks), 0);
+    remove_file(".git/commondir");
+    remove_file(".git/hooks");
     make_link("/etc/hooks", ".git/hooks");
-    assert_finds("- .git\n");
+    make_link("loop", ".git/loop");
+    assert_finds("- project/.git\n");
+}
+
+static void test_hook_links(void **state)
+{
+    auto_free char *script = at("scripts/one");
+
+    (void)state;
+    profile.git_readonly = true;
+    make_file("scripts/one", "");
+    make_folder(".git/modules/m/hooks");
+    make_folder(".git/hooks");
+    make_link("../../scripts/one", ".git/hooks/pre-commit");
+    make_link(script, ".git/modules/m/hooks/pre-push");
+    make_link("pre-commit", ".git/hooks/pre-push");
+    assert_finds("/ project/scripts\n- project/.git\n- project/scripts/one\n");
+    make_link("../../through/one", ".git/hooks/update"); /* the guest could replace the way */
+    make_link("scripts", "through");
+    assert_fails("cannot protect through, which a link of git's leads to: it is a symbolic link");
+    remove_file(".git/hooks/update");
+    make_link("../..", ".git/hooks/update");
+    assert_fails("it is all that the VM can write");
+    remove_file(".git/hooks/update");
+    strv_push(&profile.masks, "scripts"); /* the guest sees nothing there */
+    assert_finds("- project/.git\nx scripts\n");
+}
+
+static void make_repository(const char *below)
+{
+    auto_free char *path = at(below);
+    char *const argv[] = {"git", "init", "-q", path, NULL};
+    auto_err struct err e = ERR_INIT;
+    struct exit_status status;
+
+    ASSERT_OK(e, spawn_capture(argv, 1, TEST_DEADLINE_MS, NULL, NULL, &status, &e));
+    assert_int_equal(exit_status_code(status), 0);
+}
+
+/* What git's settings name. */
+static void test_settings(void **state)
+{
+    (void)state;
+    profile.git_readonly = true;
+    make_repository(".");
+    make_repository("sub");
+    make_file(".git/config", "[core]\n\thooksPath = .githooks\n\tfsmonitor = x/y\n");
+    assert_fails("cannot protect .githooks, which git's core.hooksPath names: it is not there");
+    make_file(".githooks/pre-commit", "");
+    assert_finds("/ project/sub\n- project/.git\n- project/.githooks\n- project/sub/.git\n");
+    /* Whether or not it holds now, and what it says in turn. */
+    make_file(".git/config", "[includeIf \"onbranch:x\"]\n\tpath = ../conf/a\n"
+                             "[include]\n\tpath = ../conf/b\n");
+    make_file("conf/a", "");
+    make_file("conf/b", "[core]\n\thooksPath = conf/hooks\n[include]\n\tpath = ../c\n");
+    make_folder("conf/hooks");
+    assert_fails("cannot protect c, which git's settings include: it is not there");
+    make_file("c", "[core]\n\thooksPath = ~/hooks\n[core]\n\thooksPath\n");
+    assert_finds("/ project/conf\n/ project/sub\n- project/.git\n- project/c\n- project/conf/a\n"
+                 "- project/conf/b\n- project/conf/hooks\n- project/sub/.git\n");
+    make_file("c", "[broken");
+    assert_fails("cannot read git's settings for .git");
+}
+
+/* What the VM can write besides the project. */
+static void test_writable_mounts(void **state)
+{
+    auto_free char *mount = mem_printf("%s/more", dir), *link = mem_printf("%s/more/hook", dir);
+
+    (void)state;
+    profile.git_readonly = true;
+    make_file("../more/lib/.git/config", "");
+    make_file("../more/hook", "");
+    make_link(link, ".git/hook");
+    assert_finds("- project/.git\n");
+    strv_push(&writable, mount);
+    assert_finds("/ more/lib\n- more/hook\n- more/lib/.git\n- project/.git\n");
+    profile.readonly = true;
+    assert_finds("/ more/lib\n- more/lib/.git\n");
 }
 
 static void test_no_git(void **state)
@@ -298,12 +396,23 @@ static void test_mounts(void **state)
     assert_string_equal(view.items[1].path, link);
     assert_string_equal(view.items[2].path, folder);
     strv_free(&profile.mounts_readonly);
+    make_file("../home/x/a/.git/config", "");
+    profile.git_readonly = true;
+    prepare();
+    assert_int_equal(view.nbinds, 4);
+    assert_string_equal(view.binds[1].target, "mounts/0/a");
+    assert_false(view.binds[1].readonly);
+    assert_string_equal(view.binds[2].target, "mounts/0/a/.git");
+    assert_int_equal(view.binds[2].kind, JAIL_PIN_MOUNTED);
+    assert_true(view.binds[2].readonly);
+    assert_string_equal(view.binds[3].target, ".git");
 }
 
 static void test_bad_mounts(void **state)
 {
     auto_free char *fifo = mem_printf("%s/fifo", dir), *inside = at("x");
     auto_free char *one = mem_printf("%s/one", dir), *two = mem_printf("%s/one/two", dir);
+    auto_free char *hooks = mem_printf("%s/one/.git/hooks", dir);
 
     (void)state;
     assert_int_equal(mkfifo(fifo, 0600), 0);
@@ -317,6 +426,10 @@ static void test_bad_mounts(void **state)
     assert_no_mount(inside, "it is the project folder");
     assert_no_mount("/etc/ssl", "it is a folder of the system");
     assert_no_mount(paths.home, "it is your home folder");
+    make_folder("../one/.git/hooks");
+    profile.git_readonly = true;
+    assert_no_mount(hooks, "it is git's, which the VM is not to write");
+    profile.git_readonly = false;
     strv_push(&profile.mounts_readonly, two);
     assert_no_mount(one, "it overlaps another mount");
     strv_free(&profile.mounts_readonly);
@@ -331,9 +444,10 @@ static void test_bad_mounts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_nothing_asked),       TEST(test_git),    TEST(test_gitfile),
-        TEST(test_git_links),           TEST(test_no_git), TEST(test_masks),
-        TEST(test_masks_through_links), TEST(test_bounds), TEST(test_mounts),
+        TEST(test_nothing_asked),       TEST(test_git),        TEST(test_gitfile),
+        TEST(test_git_links),           TEST(test_hook_links), TEST(test_settings),
+        TEST(test_writable_mounts),     TEST(test_no_git),     TEST(test_masks),
+        TEST(test_masks_through_links), TEST(test_bounds),     TEST(test_mounts),
         TEST(test_bad_mounts),
     };
 
