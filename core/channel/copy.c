@@ -27,19 +27,26 @@ char *copy_name(const char *source)
     return mem_dup(source + begin, end - begin);
 }
 
-/* Whether an open folder is the other one, or below it. */
-static bool is_inside(int dir, const char *folder)
+/* Whether an open folder is one of those, or below it. */
+static bool is_inside(int dir, char *const *folders)
 {
     char link[32], path[PATH_MAX] = {0};
-    size_t len = strlen(folder);
 
+    if (!folders)
+        return false;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
-    return readlink(link, path, sizeof(path) - 1) < 0 ||
-           (strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/'));
+    if (readlink(link, path, sizeof(path) - 1) < 0)
+        return true;
+    for (size_t len; *folders; folders++) {
+        len = strlen(*folders);
+        if (strncmp(path, *folders, len) == 0 && (path[len] == '\0' || path[len] == '/'))
+            return true;
+    }
+    return false;
 }
 
 /* Opens an entry of a folder, without the right to read it, and follows it if it is a symlink. */
-static int follow(int dir, const char *name, const char *hostile, struct err *e)
+static int follow(int dir, const char *name, char *const *hostile, struct err *e)
 {
     int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
@@ -47,15 +54,15 @@ static int follow(int dir, const char *name, const char *hostile, struct err *e)
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISLNK(st.st_mode))
         return fd;
     close_fd(&fd);
-    if (!hostile || !is_inside(dir, hostile))
+    if (!is_inside(dir, hostile))
         return openat(dir, name, O_PATH | O_CLOEXEC);
-    err_set(e, "%s is a symbolic link in the project folder, where the VM can have made it", name);
+    err_set(e, "%s is a symbolic link where a VM can write, which can have made it", name);
     err_advise(e, "look where it leads, and name that");
     errno = ELOOP;
     return -1;
 }
 
-int copy_find(const char *path, const char *hostile, char **name, struct err *e)
+int copy_find(const char *path, char *const *hostile, char **name, struct err *e)
 {
     int dir = open(*path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -74,7 +81,7 @@ int copy_find(const char *path, const char *hostile, char **name, struct err *e)
     return dir;
 }
 
-int copy_open_folder(const char *path, const char *hostile, struct err *e)
+int copy_open_folder(const char *path, char *const *hostile, struct err *e)
 {
     auto_free char *name = NULL;
     auto_close int dir = copy_find(path, hostile, &name, e);

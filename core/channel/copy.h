@@ -51,18 +51,18 @@ typedef void copy_note_fn(void *arg, const char *path, const char *why);
 char *copy_name(const char *source);
 
 /* Opens the folder that a path's last component is in; and that component, "." where it has none,
- * for the caller to free.  Whoever may write in the folder hostile (canonical, or NULL) could put a
- * symlink there, which is not followed.  Returns a descriptor with no right to read, or -1 with
- * errno, and with *e if there was such a link. */
-int copy_find(const char *path, const char *hostile, char **name, struct err *e);
+ * for the caller to free.  Whoever may write in one of the folders hostile (canonical,
+ * NULL-terminated; or NULL) could put a symlink there, which is not followed.  Returns a descriptor
+ * with no right to read, or -1 with errno, and with *e if there was such a link. */
+int copy_find(const char *path, char *const *hostile, char **name, struct err *e);
 /* The same for a path that is a folder, or a symlink to one. */
-int copy_open_folder(const char *path, const char *hostile, struct err *e);
+int copy_open_folder(const char *path, char *const *hostile, struct err *e);
 
 /* Sends the sources and DONE, or FAILED with the reason, which *e gets, too.  "-" is standard
  * input's data, sent as a file.  hostile: as above.  note NULL: what is skipped is told the
  * receiver.  Returns 0, -1, or 1 if the receiver is gone, which knows why.  SIGPIPE must be
  * ignored. */
-int copy_send(int out, char *const *sources, const char *hostile, copy_note_fn *note, void *arg,
+int copy_send(int out, char *const *sources, char *const *hostile, copy_note_fn *note, void *arg,
               struct err *e);
 /* Sends DONE, or FAILED with the reason. */
 int copy_answer(int out, const struct err *why, struct err *e);
@@ -70,13 +70,13 @@ int copy_answer(int out, const struct err *why, struct err *e);
 int copy_await(int in, const char *who, struct err *e);
 
 struct copy_target {
-    const char *path;    /* a folder, or the name of the copy of the only source */
-    char *const *names;  /* copy_name of each source; "": it has none, and path must be a file's */
-    int stream;          /* in place of path: a descriptor that gets a file's data; or -1 */
-    const char *who;     /* the sender, for messages */
-    const char *hostile; /* as above */
-    bool keep_links_in;  /* refuse symlinks that lead out of what is copied */
-    copy_note_fn *note;  /* may be NULL */
+    const char *path;     /* a folder, or the name of the copy of the only source */
+    char *const *names;   /* copy_name of each source; "": it has none, and path must be a file's */
+    int stream;           /* in place of path: a descriptor that gets a file's data; or -1 */
+    const char *who;      /* the sender, for messages */
+    char *const *hostile; /* as above */
+    bool keep_links_in;   /* refuse symlinks that lead out of what is copied */
+    copy_note_fn *note;   /* may be NULL */
     void *arg;
 };
 

@@ -17,7 +17,7 @@ enum { NS_PER_S = 1000000000 };
 
 struct sender {
     int out;
-    const char *hostile;
+    char *const *hostile;
     copy_note_fn *note;
     void *arg;
     struct buf path; /* of what is sent now */
@@ -204,7 +204,7 @@ static int send_sources(struct sender *s, char *const *sources, struct err *e)
     return 0;
 }
 
-int copy_send(int out, char *const *sources, const char *hostile, copy_note_fn *note, void *arg,
+int copy_send(int out, char *const *sources, char *const *hostile, copy_note_fn *note, void *arg,
               struct err *e)
 {
     auto_free char *data = mem_zalloc(1, COPY_DATA_MAX + 1);

@@ -36,7 +36,7 @@ enum {
 struct copy {
     bool to_guest;
     char *vm;            /* ID or name; "": the folder's */
-    char *project;       /* that the VM can write to, or NULL */
+    struct strv hostile; /* folders that a VM can write to */
     struct strv sources; /* paths on their side */
     struct strv names;   /* what each is called in the target */
     char *target;
@@ -48,7 +48,7 @@ struct copy {
 static void copy_free(struct copy *c)
 {
     free(c->vm);
-    free(c->project);
+    strv_free(&c->hostile);
     free(c->target);
     strv_free(&c->sources);
     strv_free(&c->names);
@@ -172,7 +172,7 @@ static int receive(struct copy *c, struct err *e)
                             .names = c->names.v,
                             .stream = to_stdout ? STDOUT_FILENO : -1,
                             .who = "the VM",
-                            .hostile = c->project,
+                            .hostile = c->hostile.v,
                             .keep_links_in = true,
                             .note = note_skipped,
                             .arg = c};
@@ -187,7 +187,7 @@ static int child_main(void *arg)
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
-    rc = c->to_guest ? copy_send(c->data[1], c->sources.v, c->project, note_skipped, c, &e)
+    rc = c->to_guest ? copy_send(c->data[1], c->sources.v, c->hostile.v, note_skipped, c, &e)
                      : receive(c, &e);
     if (rc == 0 && c->skipped > 0)
         err_set(&e, "%u of the files were not copied", c->skipped);
@@ -273,17 +273,19 @@ static int copy(struct session *s, struct copy *c, struct err *e)
     return answer.msg ? err_set(e, "%s", answer.msg) : 0;
 }
 
-/* The folder that the VM shares with us. */
-static char *find_project(struct session *s, const char *id)
+/* The folders that VMs share with us: this one's, and those of others that run. */
+static int find_hostile(struct session *s, struct copy *c, struct err *e)
 {
     auto_vm_infos struct vm_infos vms = {0};
 
-    if (vms_list(&s->paths, NULL, &vms, NULL) < 0)
-        return NULL;
-    for (size_t i = 0; i < vms.n; i++)
-        if (strcmp(vms.v[i].id, id) == 0)
-            return mem_strdup(vms.v[i].project);
-    return NULL;
+    if (vms_list(&s->paths, NULL, &vms, e) < 0)
+        return -1;
+    for (size_t i = 0; i < vms.n; i++) {
+        if (vms.v[i].project)
+            strv_push(&c->hostile, vms.v[i].project);
+        strv_push_all(&c->hostile, vms.v[i].writable.v);
+    }
+    return 0;
 }
 
 static int attach_and_copy(struct session *s, struct copy *c, struct err *e)
@@ -295,7 +297,8 @@ static int attach_and_copy(struct session *s, struct copy *c, struct err *e)
         return word && !vms_is_id(word)
                    ? err_advise(e, "see agentvm list; a file of the host is written ./%s:...", word)
                    : -1;
-    c->project = find_project(s, id);
+    if (find_hostile(s, c, e) < 0)
+        return -1;
     s->link = client_attach(&s->task, &s->paths, id, e);
     return s->link && client_wait_ready(s->link, e) == 0 ? copy(s, c, e) : -1;
 }

@@ -27,6 +27,16 @@ static void personalize(struct supervisor *s)
     conn_send_open(s->guest, STREAM_PERSONALIZE, &body);
 }
 
+/* What the VM can write besides the project folder. */
+static void list_writable(const struct vm_config *c, struct strv *out)
+{
+    for (size_t i = 0; i < c->nbinds; i++)
+        if (c->binds[i].kind == JAIL_MOUNT && !c->binds[i].readonly)
+            strv_push(out, c->binds[i].source);
+    if (c->kept && !c->kept_readonly)
+        strv_push(out, c->kept);
+}
+
 void supervisor_publish(struct supervisor *s)
 {
     struct vm_info info = {.id = s->id,
@@ -44,7 +54,9 @@ void supervisor_publish(struct supervisor *s)
                            .disk = s->order->disk_size};
 
     info.ports = (struct port_pair *)ports_list(s->ports, &info.nports);
+    list_writable(&s->config, &info.writable);
     vms_publish(s->order->paths, &info, NULL);
+    strv_free(&info.writable);
 }
 
 static void become_ready(struct supervisor *s)

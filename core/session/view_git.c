@@ -284,8 +284,8 @@ static int check_named(const struct git_search *g, struct err *e)
 static int protect_setting(struct git_search *g, const char *folder, const char *value,
                            const char *who, struct err *e)
 {
-    auto_free char *path = str_starts(value, "~/") ? mem_printf("%s%s", g->home, value + 1)
-                                                   : mem_strdup(value);
+    auto_free char *path =
+        str_starts(value, "~/") ? mem_printf("%s%s", g->home, value + 1) : mem_strdup(value);
 
     return *path ? protect(g, folder, path, who, e) : 0;
 }
@@ -373,8 +373,8 @@ int git_follow(struct git_search *g, struct err *e)
             return err_set(e, "it takes more than %d s to ask git for its settings",
                            FOLLOW_MS / 1000);
         if (links < g->links.n) {
-            rc = protect(g, g->links.v[links], g->links.v[links + 1],
-                         "a link of git's leads to", e);
+            rc =
+                protect(g, g->links.v[links], g->links.v[links + 1], "a link of git's leads to", e);
             links += 2;
         } else {
             rc = read_settings(g, g->repositories.v[settings++], e);

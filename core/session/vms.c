@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-enum { INFO_MAX = 65536, ID_BYTES = 4 };
+enum { INFO_MAX = 4 << 20, ID_BYTES = 4 }; /* a path has up to 4 KiB */
 
 bool vms_is_id(const char *s)
 {
@@ -121,7 +121,7 @@ cJSON *ports_to_json(const struct port_pair *pairs, size_t n)
 int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e)
 {
     auto_free char *path = paths_vm(p, info->id, PATHS_VM_INFO);
-    cJSON *json = cJSON_CreateObject();
+    cJSON *json = cJSON_CreateObject(), *writable;
     auto_free char *text = NULL;
 
     if (info->agent)
@@ -136,6 +136,9 @@ int vms_publish(const struct paths *p, const struct vm_info *info, struct err *e
     cJSON_AddBoolToObject(json, "detached", info->detached);
     cJSON_AddBoolToObject(json, "ssh_agent", info->ssh_agent);
     cJSON_AddItemToObject(json, "ports", ports_to_json(info->ports, info->nports));
+    writable = cJSON_AddArrayToObject(json, "writable");
+    for (size_t i = 0; i < info->writable.n; i++)
+        cJSON_AddItemToArray(writable, cJSON_CreateString(info->writable.v[i]));
     if (info->name)
         cJSON_AddStringToObject(json, "name", info->name);
     cJSON_AddBoolToObject(json, "kept", info->kept);
@@ -190,6 +193,14 @@ static void read_ports(const cJSON *json, struct vm_info *out)
     }
 }
 
+static void read_writable(const cJSON *json, struct vm_info *out)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "writable"), *path;
+
+    cJSON_ArrayForEach(path, list) if (cJSON_IsString(path))
+        strv_push(&out->writable, path->valuestring);
+}
+
 /* Reads a VM's info; false if it is not published (yet). */
 static bool read_info(const struct paths *p, const char *id, struct vm_info *out)
 {
@@ -216,6 +227,7 @@ static bool read_info(const struct paths *p, const char *id, struct vm_info *out
                             .kept = is_true(json, "kept"),
                             .disk = (uint64_t)number(json, "disk")};
     read_ports(json, out);
+    read_writable(json, out);
     cJSON_Delete(json);
     return true;
 }
@@ -227,6 +239,7 @@ void vm_info_free(struct vm_info *i)
     free(i->project);
     free(i->ports);
     free(i->name);
+    strv_free(&i->writable);
 }
 
 static bool is_of_project(const struct vm_info *i, const char *project)

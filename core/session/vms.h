@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "guest/ports.h"
 #include "model/paths.h"
 
@@ -26,8 +27,9 @@ struct vm_info {
     uint64_t disk;           /* bytes, as the guest sees it */
     struct port_pair *ports; /* forwarded ones, nports of them */
     size_t nports;
-    bool detached;  /* the agent runs on without a client */
-    bool ssh_agent; /* the host's is forwarded to it */
+    bool detached;        /* the agent runs on without a client */
+    bool ssh_agent;       /* the host's is forwarded to it */
+    struct strv writable; /* what else of the host it can write: canonical paths */
 };
 
 struct vm_infos {

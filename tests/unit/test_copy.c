@@ -1,6 +1,7 @@
 /* The receiver of `agentvm cp` against a sender that lies. */
 #include "helpers.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "channel/copy.h"
@@ -244,6 +245,31 @@ static void writes_through_no_link(void **state)
     assert_int_equal(count_entries(outside), 0);
 }
 
+/* Of two folders that others write in, each. */
+static void follows_no_link_of_others(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *mine = mem_printf("%s/mine", f->dir), *theirs = mem_printf("%s/theirs", f->dir);
+    auto_free char *link = mem_printf("%s/link", theirs), *way = mem_printf("%s/way", mine);
+    auto_free char *real = realpath(f->dir, NULL), *folder = mem_printf("%s/theirs", real);
+    char *const hostile[] = {(char[]){"/nowhere"}, folder, NULL};
+    auto_err struct err e = ERR_INIT;
+    int fd;
+
+    assert_int_equal(mkdir(mine, 0700), 0);
+    assert_int_equal(mkdir(theirs, 0700), 0);
+    assert_int_equal(symlink(theirs, way), 0);
+    assert_int_equal(symlink(mine, link), 0);
+    fd = copy_open_folder(link, NULL, &e);
+    assert_true(fd >= 0);
+    close(fd);
+    fd = copy_open_folder(way, hostile, &e);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(copy_open_folder(link, hostile, &e), -1);
+    assert_non_null(strstr(err_msg(&e), "link is a symbolic link where a VM can write"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_links_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(makes_no_link_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writes_through_no_link, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(follows_no_link_of_others, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

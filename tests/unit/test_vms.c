@@ -32,7 +32,10 @@ static void publish(struct folders *f, struct vm *vm, const char *project, int64
                            .cpus = 2,
                            .memory = (uint64_t)6 << 30};
 
+    strv_push(&info.writable, "/kept");
+    strv_push(&info.writable, "/more");
     ASSERT_OK(e, vms_publish(&f->paths, &info, &e));
+    strv_free(&info.writable);
 }
 
 /* What of a VM is there: its folder in run, and that for its disk. */
@@ -76,6 +79,8 @@ static void test_list(void **state)
     assert_int_equal(all.v[1].started, 200);
     assert_int_equal(all.v[1].cpus, 2);
     assert_true(all.v[1].memory == (uint64_t)6 << 30);
+    assert_int_equal(all.v[1].writable.n, 2);
+    assert_string_equal(all.v[1].writable.v[1], "/more");
     vm_infos_free(&all);
     ASSERT_OK(e, vms_list(&f->paths, "/p/two words,\"quoted\"", &one, &e));
     assert_int_equal(one.n, 1);
