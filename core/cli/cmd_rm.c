@@ -50,6 +50,8 @@ static int stop_it(struct session *s, const struct cli *cli, const struct target
         err_set(e, "the kept VM %s is running", word);
         return err_advise(e, "stop it first: agentvm stop %s; or add --force", t->row->id);
     }
+    if (persist_check_holder(&s->paths, &t->row->own, e) < 0)
+        return -1;
     return cli->dry_run ? 0 : cli_stop_vm(s, t->row->id, e);
 }
 

@@ -76,10 +76,12 @@ static int take_locked(const struct paths *p, const char *dir, struct persist *o
     lock = lock_vm(folder, e);
     if (lock >= 0) {
         out->lock = lock;
+        persist_sign(lock, p);
         return 0;
     }
     if (errno == EWOULDBLOCK) {
         out->busy = true;
+        persist_read_holder(folder, out);
         return 2;
     }
     persist_free(out);
@@ -115,6 +117,8 @@ static void add(const struct paths *p, const char *dir, struct persists *out, si
     }
     lock = lock_vm(folder, NULL);
     v.busy = lock < 0 && errno == EWOULDBLOCK;
+    if (v.busy)
+        persist_read_holder(folder, &v);
     close_fd(&lock);
     out->v = mem_realloc(out->v, out->n + 1, sizeof(*out->v));
     out->v[out->n++] = v;
@@ -319,10 +323,12 @@ int persist_create(const struct paths *p, struct persist *v, bool replace, struc
         return -1;
     v->dir = paths_kept_vm(p, v->project, v->name);
     rc = create_locked(p, v, replace, e);
-    if (rc != 0) {
-        remove_leftovers(p);
-        close_fd(&v->lock);
+    if (rc == 0) {
+        persist_sign(v->lock, p);
+        return 0;
     }
+    remove_leftovers(p);
+    close_fd(&v->lock);
     return rc;
 }
 

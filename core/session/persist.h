@@ -34,6 +34,8 @@ struct persist {
     uint64_t memory, disk; /* bytes */
     int lock;              /* or -1 */
     bool busy;             /* somebody else has it */
+    int holder;            /* then: the process, or 0 where that is not known */
+    char *holder_run;      /* and its folder of running VMs; or NULL */
 };
 
 #define PERSIST_INIT ((struct persist){.lock = -1})
@@ -81,6 +83,15 @@ void persist_sweep(const struct paths *p);
  * is an error: nobody knows which layers it needs. */
 int persist_prune(const struct paths *p, int64_t cutoff, bool dry_run, struct prune_list *l,
                   struct strv *based, struct err *e);
+
+/* persist_holder.c */
+/* Writes into the lock's file that this process holds it; what is written by the last of those who
+ * share a lock counts. */
+void persist_sign(int lock, const struct paths *p);
+/* Reads it, for a folder whose lock somebody has. */
+void persist_read_holder(int folder, struct persist *out);
+/* Fails if the holder's VMs are in another folder than ours, where it cannot be attached to. */
+int persist_check_holder(const struct paths *p, const struct persist *v, struct err *e);
 
 /* The path of its disk, for the caller to free; how much space that takes, in bytes. */
 char *persist_disk(const struct persist *v);

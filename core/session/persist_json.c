@@ -133,6 +133,7 @@ void persist_free(struct persist *v)
     free(v->project);
     free(v->agent);
     free(v->dir);
+    free(v->holder_run);
     close_fd(&v->lock);
     *v = PERSIST_INIT;
 }

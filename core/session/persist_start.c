@@ -126,6 +126,8 @@ static int claim(struct session *s, bool may_attach, struct err *e)
         }
         if (rc < 2)
             return rc;
+        if (persist_check_holder(&s->paths, &s->persist, e) < 0)
+            return -1;
         stage_progress(&s->stages, "waiting for another agentvm that starts or ends it", -1);
         if (attach(s, &s->persist) == 0) {
             if (!may_attach || s->options.reset)

@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "proc/sock.h"
+#include "session/persist.h"
 #include "session/vms.h"
 #include "vm/qcow2.h"
 
@@ -275,6 +276,8 @@ static int prepare(struct supervisor *s, struct err *e)
     s->stderr_log = mem_printf("%s/vm-%s.engine.log", p->logs, s->id);
     s->config.console = s->console;
     s->config.stderr_log = s->stderr_log;
+    if (s->order->kept_disk)
+        persist_sign(s->config.held, p);
     if (make_disk(s, e) < 0 || supervisor_make_kept(s, e) < 0)
         return -1;
     if (s->order->template_disk)
