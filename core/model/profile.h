@@ -110,6 +110,8 @@ void profile_free(struct profile *p);
 
 /* Whether a key, "section.key", was set by an option on the command line. */
 bool profile_is_flag(const struct profile *p, const char *name);
+/* Where it was set, "file:line" or the option; NULL: nowhere.  Borrowed. */
+const char *profile_where(const struct profile *p, const char *name);
 
 /* Applies an ini text.  name is how errors call the file.  NUL and control bytes, a line over
  * 64 KiB, a bad value, an unknown section or key, a key set twice are errors "name:line: ..."; the

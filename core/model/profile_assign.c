@@ -176,12 +176,26 @@ static void note_origin(struct profile *p, const struct profile_entry *entry, bo
     note->origin = entry->origin;
 }
 
-bool profile_is_flag(const struct profile *p, const char *name)
+static const struct profile_note *find_note(const struct profile *p, const char *name)
 {
     for (size_t i = 0; i < p->nnotes; i++)
         if (strcmp(p->notes[i].name, name) == 0)
-            return p->notes[i].origin == PROFILE_FLAGS;
-    return false;
+            return &p->notes[i];
+    return NULL;
+}
+
+bool profile_is_flag(const struct profile *p, const char *name)
+{
+    const struct profile_note *n = find_note(p, name);
+
+    return n && n->origin == PROFILE_FLAGS;
+}
+
+const char *profile_where(const struct profile *p, const char *name)
+{
+    const struct profile_note *n = find_note(p, name);
+
+    return n ? n->where : NULL;
 }
 
 static int set_free(struct profile *p, const struct profile_entry *entry, struct err *e)

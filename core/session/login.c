@@ -61,6 +61,22 @@ static void forget_projects(struct profile *p)
     strv_free(&p->mounts_writable);
 }
 
+/* The program talks to whoever issues the credential.  What the user said is not undone silently.
+ */
+static int check_network(const struct session *s, struct err *e)
+{
+    auto_free char *where = NULL;
+
+    if (!s->profile.offline)
+        return 0;
+    where = show_text(profile_where(&s->profile, "network.offline"), 0);
+    err_set(e, "a login needs the network, and there is none: %s", where);
+    return err_advise(e,
+                      "agentvm login --offline=false %s, for this once; or with the credential in "
+                      "a file: agentvm login %s <FILE",
+                      s->agent.name, s->agent.name);
+}
+
 /* Runs the program in a VM of its own, with an empty folder in place of a project.  That lies where
  * a VM's folders do, so that it is swept as they are. */
 static int run_program(struct session *s, struct plan *login, struct err *e)
@@ -70,7 +86,7 @@ static int run_program(struct session *s, struct plan *login, struct err *e)
     char id[9] = "";
     int code;
 
-    if (vms_reserve(&s->paths, id, &lock, e) < 0)
+    if (check_network(s, e) < 0 || vms_reserve(&s->paths, id, &lock, e) < 0)
         return -1;
     s->project = paths_vm(&s->paths, id, PATHS_VM_NO_PROJECT);
     forget_projects(&s->profile);

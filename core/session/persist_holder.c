@@ -45,8 +45,8 @@ static bool is_same_folder(const char *a, const char *b)
 {
     struct stat x, y;
 
-    return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
-                                 x.st_ino == y.st_ino);
+    return strcmp(a, b) == 0 ||
+           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
 }
 
 int persist_check_holder(const struct paths *p, const struct persist *v, struct err *e)
@@ -59,7 +59,9 @@ int persist_check_holder(const struct paths *p, const struct persist *v, struct 
     err_set(e, "the kept VM %s is in use by process %d, which has %s for running VMs, not %s",
             v->name, v->holder, shown, p->run);
     if (access(v->holder_run, F_OK) < 0)
-        return err_advise(e, "that folder is gone, and with it the way to the VM; end it with: kill %d", v->holder);
+        return err_advise(
+            e, "that folder is gone, and with it the way to the VM; end it with: kill %d",
+            v->holder);
     if (!str_ends(shown, "/agentvm"))
         return err_advise(e, "end it with: env -u XDG_RUNTIME_DIR agentvm stop %s", v->id);
     parent = mem_dup(shown, strlen(shown) - strlen("/agentvm"));
