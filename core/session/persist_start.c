@@ -233,7 +233,7 @@ static int make(struct session *s, struct template *t, const struct plan *plan, 
     int rc;
 
     persist_free(v);
-    s->options.cold = true;
+    s->options.cold = s->starts = true;
     if (template_prepare(s, plan, t, e) < 0)
         return -1;
     *v = (struct persist){.name = mem_strdup(wanted_name(s)),

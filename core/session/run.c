@@ -181,6 +181,7 @@ int session_in_new_vm(struct session *s, run_body *body, void *arg, struct err *
     auto_template struct template t = TEMPLATE_INIT;
     auto_plan struct plan plan = PLAN_INIT;
 
+    s->starts = true;
     if (session_provision_plan(s, &plan, e) < 0 || template_prepare(s, &plan, &t, e) < 0)
         return -1;
     stage_begin(&s->stages, "start", "starting the VM", false);

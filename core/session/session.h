@@ -77,6 +77,7 @@ struct session {
     struct client_link *link; /* the VM, while there is one */
     bool overdue;             /* why the last VM did not start: a deadline passed */
     bool engine_ran;          /* the engine of the last VM came up, however that ended */
+    bool starts;              /* once the template is there, a VM with the project's view */
     bool attached;            /* to an agent that a signal for us does not concern */
     bool program_runs;        /* signals go to the program in the guest */
     bool interruptible;       /* Ctrl-C on its terminal is a signal, too, not a byte of its input */

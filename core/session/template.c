@@ -98,10 +98,11 @@ void template_say_waiting(void *arg)
         log_info("agentvm: waiting for another agentvm that makes the same template");
 }
 
-static int refuse_setup(struct session *s, struct err *e)
+/* Before a layer is made, which takes long: whether that may be, and what would fail after it. */
+static int check_setup(struct session *s, struct err *e)
 {
     if (!s->options.no_setup)
-        return 0;
+        return s->starts ? session_view(s, e) : 0;
     err_set(e, "there is no template for this profile yet, and --no-setup forbids to make it");
     return err_advise(e, "run: agentvm setup");
 }
@@ -141,7 +142,7 @@ static int obtain_base(struct session *s, const struct plan *provision, const ch
     struct base_request r;
     int rc;
 
-    if (refuse_setup(s, e) < 0 || base_image_check(e) < 0)
+    if (check_setup(s, e) < 0 || base_image_check(e) < 0)
         return -1;
     stage_begin(&s->stages, "image", "making the VM's image, once (a few minutes)", true);
     rc = store_begin(&s->paths, &s->task, key, template_say_waiting, &s->stages, &draft, e);
@@ -208,7 +209,7 @@ static int obtain_provisioned(struct session *s, struct template *t, const struc
     auto_draft struct layer_draft draft = DRAFT_INIT;
     int rc;
 
-    if (refuse_setup(s, e) < 0)
+    if (check_setup(s, e) < 0)
         return -1;
     stage_begin(&s->stages, "provision", "provisioning the VM, once (a few minutes)", true);
     rc = store_begin(&s->paths, &s->task, key, template_say_waiting, &s->stages, &draft, e);
