@@ -34,6 +34,10 @@ int guest_exec(struct guest *g, const struct guest_program *p, const struct gues
                struct exit_status *status, struct err *e);
 /* Whether the guest's kernel killed a program for want of memory while the last one ran. */
 bool guest_lacked_memory(const struct guest *g);
+/* What the user is told then. */
+#define GUEST_LACKED_MEMORY                                                                      \
+    "the VM's memory did not suffice, and its kernel killed a program; --memory gives a new VM " \
+    "more"
 /* Starts the agent, which the supervisor keeps when this link ends; record is what it completes at
  * the agent's end.  tty: give it a terminal of rows x columns, else its stdin is at its end.
  * Returns when it runs. */

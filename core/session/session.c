@@ -252,8 +252,7 @@ int session_exec(struct session *s, const struct guest_program *p, struct err *e
     rc = run_on_terminal(s, p, &status, e);
     stage_end(&s->stages);
     if (guest_lacked_memory(client_guest(s->link)))
-        log_warn("the VM's memory did not suffice, and its kernel killed a program; --memory gives "
-                 "a new VM more");
+        log_warn(GUEST_LACKED_MEMORY);
     if (rc == 0)
         return exit_status_code(status);
     if (s->signals > 0)

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "channel/fields.h"
+#include "guest/exec.h"
 #include "guest/screen.h"
 #include "session/agent_log.h"
 #include "session/record.h"
@@ -233,6 +234,8 @@ static void on_end(struct agent *a, const struct frame *f)
     if (!a->running)
         return; /* its creator, who was told why, ends the VM */
     a->ended = f->type == FRAME_EXIT && f->len == 8;
+    if (a->ended && (get_u32(f->payload) & EXIT_BIT_OOM))
+        agent_tell(a->sup, GUEST_LACKED_MEMORY);
     if (a->ended)
         a->status = (struct exit_status){get_u32(f->payload) & EXIT_BIT_SIGNALED,
                                          (int)(get_u32(f->payload + 4) & 0xff)};
@@ -324,6 +327,15 @@ void agent_forget_client(struct supervisor *s, const struct client *c)
 bool agent_is_detached(const struct supervisor *s)
 {
     return s->agent && s->agent->running;
+}
+
+void agent_tell(struct supervisor *s, const char *text)
+{
+    const char *end = agent_is_detached(s) && s->agent->screen ? "\r\n" : "\n";
+    auto_free char *line = mem_printf("%sagentvm: %s%s", end, text, end);
+
+    if (agent_is_detached(s))
+        agent_log_append(&s->agent->log, line, strlen(line));
 }
 
 void agent_note_failure(struct supervisor *s, const struct err *why)

@@ -118,6 +118,8 @@ void supervisor_tell_time(struct supervisor *s);
 bool agent_takes_frame(struct supervisor *s, struct client *c, const struct frame *f);
 void agent_forget_client(struct supervisor *s, const struct client *c);
 bool agent_is_detached(const struct supervisor *s);
+/* A line for the user, where the agent runs without a client that could be told: into its log. */
+void agent_tell(struct supervisor *s, const char *text);
 /* Why the VM ends before the agent does, for its record. */
 void agent_note_failure(struct supervisor *s, const struct err *why);
 /* Writes the record of an agent that the supervisor kept; ports are closed by then. */

@@ -28,6 +28,7 @@ static void on_note(void *arg, const char *text)
     for (struct client *c = s->clients; c; c = c->next)
         if (c->creator)
             conn_send(c->conn, FRAME_NOTE, 0, 0, body.data, body.len);
+    agent_tell(s, text);
 }
 
 static void watch(void *arg)
