@@ -58,6 +58,8 @@ static int list(const struct paths *paths, struct cli *cli, struct kept_sessions
 {
     auto_free char *project = NULL;
 
+    if (cli->all && cli->session.project)
+        return err_set(e, "--all and --project exclude each other");
     if (!cli->all && paths_project(paths, cli->session.project, &project, e) < 0)
         return -1;
     return kept_list(paths, project, out, e);

@@ -49,8 +49,11 @@ static int stop(struct session *s, struct cli *cli, struct err *e)
     auto_vm_infos struct vm_infos vms = {0};
     auto_free char *here = NULL;
     bool named = *cli->words != NULL, any = named || cli->all;
+    bool may_lack = any && !cli->session.project;
 
-    if (paths_project(&s->paths, NULL, &here, any ? NULL : e) < 0 && !any)
+    if (cli->all && cli->session.project)
+        return err_set(e, "--all and --project exclude each other");
+    if (paths_project(&s->paths, cli->session.project, &here, may_lack ? NULL : e) < 0 && !may_lack)
         return -1;
     if (vms_list(&s->paths, any ? NULL : here, &vms, e) < 0 ||
         check_words(cli->words, &vms, here, e) < 0)
