@@ -11,6 +11,7 @@ static void free_view(struct plan_view *v)
     plan_free(&v->auth);
     plan_free(&v->launch);
     strv_free(&v->packages);
+    persist_free(&v->kept);
     err_clear(&v->auth_error);
     err_clear(&v->ssh_error);
 }
@@ -31,11 +32,28 @@ static void collect_packages(struct session *s, struct plan_view *v)
             strv_push(&v->packages, all.v[i]);
 }
 
+/* A kept VM always boots, from the template that its disk is based on. */
+static int find_kept(struct session *s, struct plan_view *v, struct err *e)
+{
+    int rc;
+
+    if (!persist_is_wanted(s))
+        return 0;
+    s->options.cold = true;
+    rc = persist_look(s, &v->provision, &v->kept, &v->kept_old, e);
+    if (rc == 0) {
+        memcpy(v->keys.base, v->kept.base, sizeof(v->keys.base));
+        memcpy(v->keys.provisioned, v->kept.provisioned, sizeof(v->keys.provisioned));
+    }
+    return rc < 0 ? -1 : 0;
+}
+
 static int collect(struct session *s, struct plan_view *v, struct err *e)
 {
     v->session = s;
-    if (session_load(s, e) < 0 || session_provision_plan(s, &v->provision, e) < 0 ||
-        template_keys(s, &v->provision, &v->keys, e) < 0)
+    if (session_load(s, e) < 0 || persist_check_options(s, e) < 0 ||
+        session_provision_plan(s, &v->provision, e) < 0 ||
+        template_keys(s, &v->provision, &v->keys, e) < 0 || find_kept(s, v, e) < 0)
         return -1;
     v->has_base = store_has(&s->paths, v->keys.base);
     v->has_provisioned = v->keys.provisioned[0] && store_has(&s->paths, v->keys.provisioned);
@@ -54,7 +72,7 @@ static int collect(struct session *s, struct plan_view *v, struct err *e)
 
 static int plan(struct session *s, struct cli *cli, struct err *e)
 {
-    __attribute__((cleanup(free_view))) struct plan_view v = {0};
+    __attribute__((cleanup(free_view))) struct plan_view v = {.kept = PERSIST_INIT};
     auto_free char *text = NULL;
 
     if (collect(s, &v, e) < 0)

@@ -41,7 +41,7 @@ const struct command commands[] = {
     {"history", "[--all | --project DIR] [-n N] [--json]", "list the last runs in this folder",
      OPT_HISTORY | OPT_PROJECT | OPT_JSON, false, cmd_history},
     {"plan", "[OPTIONS] [--json] [--] [AGENT ARGUMENTS...]", "show what a run would do",
-     OPT_SESSION | OPT_JSON, true, cmd_plan},
+     OPT_SESSION | OPT_KEEP | OPT_JSON, true, cmd_plan},
     {"config", "[OPTIONS] [--json] | check [--json] FILE",
      "show every setting and who made it, or check a file", OPT_SESSION | OPT_JSON, true,
      cmd_config},

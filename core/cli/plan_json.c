@@ -190,6 +190,23 @@ static void add_argv(cJSON *root, const struct plan *launch)
             cJSON_AddItemToObject(root, "argv", json_texts(&launch->steps[i].argv));
 }
 
+static void add_kept(cJSON *root, const struct plan_view *v)
+{
+    const struct session *s = v->session;
+    cJSON *o;
+
+    if (!persist_is_wanted(s))
+        return;
+    o = cJSON_AddObjectToObject(root, "kept_vm");
+    cJSON_AddStringToObject(o, "name", s->options.name ? s->options.name : PERSIST_DEFAULT);
+    cJSON_AddBoolToObject(o, "exists", v->kept.name != NULL);
+    if (!v->kept.name)
+        return;
+    cJSON_AddStringToObject(o, "id", v->kept.id);
+    cJSON_AddBoolToObject(o, "running", v->kept.busy);
+    cJSON_AddBoolToObject(o, "older", v->kept_old);
+}
+
 char *plan_view_json(const struct plan_view *v)
 {
     auto_free char *settings = profile_to_json(&v->session->profile);
@@ -199,6 +216,7 @@ char *plan_view_json(const struct plan_view *v)
     cJSON_AddItemToObject(root, "project", json_text(v->session->project));
     cJSON_AddStringToObject(root, "agent", v->session->agent.name);
     cJSON_AddItemToObject(root, "settings", cJSON_Parse(settings));
+    add_kept(root, v);
     cJSON_AddStringToObject(root, "base_layer", v->keys.base);
     cJSON_AddStringToObject(root, "provisioned_layer", v->keys.provisioned);
     layers = cJSON_AddArrayToObject(root, "layers");

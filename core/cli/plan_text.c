@@ -128,13 +128,37 @@ static void add_environment(struct buf *out, const struct plan_view *v)
         buf_printf(out, "  %.*s\n", (int)strcspn(own.v[i], "="), own.v[i]);
 }
 
+static void add_kept(struct buf *out, const struct plan_view *v)
+{
+    const struct session *s = v->session;
+    const char *name = s->options.name ? s->options.name : PERSIST_DEFAULT;
+
+    if (!persist_is_wanted(s))
+        return;
+    buf_printf(out, "\nkept VM:\n  %s  ", name);
+    if (!v->kept.name)
+        buf_printf(out, "%s\n",
+                   s->options.reset ? "made anew, without what is on its disk"
+                                    : "does not exist, the next start makes it");
+    else
+        buf_printf(out, "%s%s%s\n", v->kept.id, v->kept.busy ? ", runs now" : "",
+                   v->kept_old ? ", made from an older template than this profile's" : "");
+}
+
+static const char *why_not_warm(const struct session *s)
+{
+    return persist_is_wanted(s) ? "not used: a kept VM boots"
+           : s->options.cold    ? "not used: --cold"
+                                : "known once the layers above exist";
+}
+
 static void add_image(struct buf *out, const struct plan_view *v)
 {
-    buf_puts(out, "\nlayers of the template:\n");
+    add_kept(out, v);
+    buf_printf(out, "\nlayers of %s:\n", v->kept.name ? "its template" : "the template");
     add_layer(out, "base", v->keys.base, v->has_base, "");
     add_layer(out, "provisioned", v->keys.provisioned, v->has_provisioned, "not needed");
-    add_layer(out, "saved VM", v->warm, v->has_warm,
-              v->session->options.cold ? "not used: --cold" : "known once the layers above exist");
+    add_layer(out, "saved VM", v->warm, v->has_warm, why_not_warm(v->session));
     buf_printf(out, "\npackages in the image (%zu):\n", v->packages.n);
     add_words(out, &v->packages);
     buf_puts(out, "\nonce, while the template is made:\n");

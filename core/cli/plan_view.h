@@ -14,9 +14,11 @@ struct plan_view {
     struct template_keys keys;
     char warm[DIGEST_HEX + 1];                /* "" where it is not known yet */
     bool has_base, has_provisioned, has_warm; /* whether the layers exist */
-    struct strv packages;                     /* all of the image's, sorted, each once */
-    struct err auth_error;                    /* no credential: shown, not fatal here */
-    struct err ssh_error;                     /* no ssh-agent, likewise */
+    struct persist kept;   /* with --keep, where it exists: the layers are those of its disk */
+    bool kept_old;         /* the profile's template is another one by now */
+    struct strv packages;  /* all of the image's, sorted, each once */
+    struct err auth_error; /* no credential: shown, not fatal here */
+    struct err ssh_error;  /* no ssh-agent, likewise */
 };
 
 /* The caller frees the text. */

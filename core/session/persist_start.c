@@ -164,8 +164,9 @@ static int check_agent(const struct session *s, const struct persist *v, struct 
                       s->agent.name);
 }
 
-/* The size of its disk is no reason to make it anew: that can grow. */
-static int tell_age(struct session *s, const struct persist *v, const struct plan *plan,
+/* Whether it was made from another template than the profile's.  The size of its disk is no reason
+ * to make it anew: that can grow. */
+static int find_age(struct session *s, const struct persist *v, const struct plan *plan, bool *old,
                     struct err *e)
 {
     uint64_t wanted = s->profile.disk;
@@ -177,7 +178,18 @@ static int tell_age(struct session *s, const struct persist *v, const struct pla
     s->profile.disk = wanted;
     if (rc < 0)
         return -1;
-    if (strcmp(keys.base, v->base) != 0 || strcmp(keys.provisioned, v->provisioned) != 0)
+    *old = strcmp(keys.base, v->base) != 0 || strcmp(keys.provisioned, v->provisioned) != 0;
+    return 0;
+}
+
+static int tell_age(struct session *s, const struct persist *v, const struct plan *plan,
+                    struct err *e)
+{
+    bool old;
+
+    if (find_age(s, v, plan, &old, e) < 0)
+        return -1;
+    if (old)
         log_info("agentvm: the kept VM %s was made from an older template than this profile's; "
                  "--reset makes it anew, without what is on its disk",
                  v->name);
@@ -253,6 +265,39 @@ static int make(struct session *s, struct template *t, const struct plan *plan, 
     if (rc > 0)
         template_free(t);
     return rc;
+}
+
+/* Moves it out of the list. */
+static bool find_own(struct session *s, struct persist *out, struct err *e)
+{
+    auto_persists struct persists own = {0};
+    size_t damaged;
+
+    if (persist_list(&s->paths, s->project, &own, &damaged, e) < 0)
+        return false;
+    for (size_t i = 0; i < own.n; i++)
+        if (strcmp(own.v[i].name, wanted_name(s)) == 0) {
+            *out = own.v[i];
+            own.v[i] = PERSIST_INIT;
+            return true;
+        }
+    return false;
+}
+
+int persist_look(struct session *s, const struct plan *plan, struct persist *out, bool *old,
+                 struct err *e)
+{
+    auto_free char *dir = paths_kept_vm(&s->paths, s->project, wanted_name(s));
+    auto_err struct err why = ERR_INIT;
+
+    *old = false;
+    if (s->options.reset || access(dir, F_OK) < 0)
+        return 1;
+    if (!find_own(s, out, &why)) {
+        err_set(e, "%s", why.msg ? why.msg : "the kept VM was just removed");
+        return err_advise(e, "make it anew with --reset, or give it up with agentvm rm");
+    }
+    return check_agent(s, out, e) < 0 ? -1 : find_age(s, out, plan, old, e);
 }
 
 int persist_start(struct session *s, struct template *t, const struct plan *plan, bool may_attach,

@@ -260,6 +260,11 @@ int persist_check_options(struct session *s, struct err *e);
 int persist_start(struct session *s, struct template *t, const struct plan *plan, bool may_attach,
                   struct err *e);
 
+/* Finds the kept VM that persist_start would start; *old: it was made from an older template than
+ * the profile's.  Returns 0; 1 if it would be made; or -1. */
+int persist_look(struct session *s, const struct plan *plan, struct persist *out, bool *old,
+                 struct err *e);
+
 /* As persist_remove, for a VM that may be about to end. */
 int persist_remove_stopped(struct session *s, const char *dir, struct err *e);
 
