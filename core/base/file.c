@@ -39,8 +39,19 @@ int file_read_fd(int fd, size_t max, struct buf *out, struct err *e)
     }
 }
 
-static int check_private(const struct stat *st, const char *name, struct err *e)
+/* The whole path of an open file, for a shell; the caller frees it. */
+static char *quote_path(int fd, const char *name)
 {
+    char link[32], path[PATH_MAX] = {0};
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    return str_quote(readlink(link, path, sizeof(path) - 1) > 0 ? path : name);
+}
+
+static int check_private(int fd, const struct stat *st, const char *name, struct err *e)
+{
+    auto_free char *path = quote_path(fd, name);
+
     if (st->st_uid != geteuid() && st->st_uid != 0) {
         err_set(e, "%s belongs to user %u, and holds a secret", name, st->st_uid);
         return err_advise(e, "make it anew as a file of your own");
@@ -49,8 +60,9 @@ static int check_private(const struct stat *st, const char *name, struct err *e)
         return 0;
     err_set(e, "%s can be read or written by others (mode %04o), and holds a secret", name,
             st->st_mode & 07777);
-    return err_advise(e, "take that right away with: chmod 600 FILE; renew the secret if others "
-                         "may have read it");
+    return err_advise(
+        e, "take that right away with: chmod 600 %s; renew the secret if others may have read it",
+        path);
 }
 
 static int read_file(int dirfd, const char *name, size_t max, bool secret, struct buf *out,
@@ -67,7 +79,7 @@ static int read_file(int dirfd, const char *name, size_t max, bool secret, struc
         return err_errno(e, errno, "cannot open %s", name);
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err_set(e, "%s: not a regular file", name);
-    if (secret && check_private(&st, name, e) < 0)
+    if (secret && check_private(fd, &st, name, e) < 0)
         return -1;
     if (file_read_fd(fd, max, out, e) < 0)
         return err_prefix(e, "%s", name);
