@@ -99,6 +99,9 @@ char *paths_sessions(const struct paths *p, const char *project, const char *age
  * what contains or is inside them, the running program's plugins likewise, ~/.ssh, ~/.gnupg and
  * the like.  Any bytes in a name are fine. */
 int paths_project(const struct paths *p, const char *folder, char **out, struct err *e);
+/* Opens the same folder, with no right to read it.  It is an error if it is not at the path that
+ * was found: a VM that has a folder above it can put a symlink in its place at any time. */
+int paths_open_project(const char *folder, const char *path, int *out, struct err *e);
 /* Whether a file or folder (a canonical path) may be mounted in a VM, in the place that it has on
  * the host.  Refused as above, but for what is private, which is the user's choice; and what is
  * below the system's folders may be read. */

@@ -4,7 +4,10 @@
  * in it, and nothing of the user's that is not the project.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -223,6 +226,23 @@ int paths_project(const struct paths *p, const char *folder, char **out, struct 
                               : err_advise(e, "run agentvm in the folder of one project, for "
                                               "example ~/src/project");
     *out = steal_ptr(&path);
+    return 0;
+}
+
+int paths_open_project(const char *folder, const char *path, int *out, struct err *e)
+{
+    auto_close int fd = open(folder ? folder : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_free char *shown = show_text(path, 0);
+    char link[32], found[PATH_MAX] = {0};
+
+    if (fd < 0)
+        return err_errno(e, errno, "project folder: cannot open %s", shown);
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    if (readlink(link, found, sizeof(found) - 1) < 0 || strcmp(found, path) != 0) {
+        err_set(e, "project folder: %s is not what it was a moment ago", shown);
+        return err_advise(e, "look who changes it, and try again");
+    }
+    *out = steal_fd(&fd);
     return 0;
 }
 

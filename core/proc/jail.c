@@ -248,6 +248,22 @@ static int bind_all(const struct jail *j, int tree, int scratch, struct jail_fai
     return set_readonly(scratch, 0);
 }
 
+/* The tree as it is seen now in place of the descriptor that was opened before. */
+static int replace_fd(int tree, int fd)
+{
+    struct stat seen, meant;
+
+    if (fd <= 0)
+        return 0;
+    if (fstat(tree, &seen) < 0 || fstat(fd, &meant) < 0)
+        return -1;
+    if (seen.st_dev != meant.st_dev || seen.st_ino != meant.st_ino) {
+        errno = ESTALE;
+        return -1;
+    }
+    return dup2(tree, fd) < 0 ? -1 : 0;
+}
+
 int jail_enter(const struct jail *j, struct jail_failure *failure)
 {
     int scratch, tree, rc;
@@ -261,7 +277,7 @@ int jail_enter(const struct jail *j, struct jail_failure *failure)
         return -1;
     failure->step = JAIL_TREE;
     tree = open_absolute(j->tree);
-    if (tree < 0)
+    if (tree < 0 || replace_fd(tree, j->tree_fd) < 0)
         return -1;
     rc = bind_all(j, tree, scratch, failure);
     if (rc < 0)
@@ -303,8 +319,10 @@ int jail_explain(const struct jail *j, struct jail_failure failure, int errnum, 
 
     if (failure.step == JAIL_BIND)
         return explain_bind(&j->binds[failure.bind], errnum, e);
-    if (failure.step == JAIL_TREE)
-        return err_errno(e, errnum, "cannot open %s", shown);
+    if (failure.step == JAIL_TREE) {
+        err_errno(e, errnum, "cannot open %s", shown);
+        return err_advise(e, "somebody changed it at this moment; try again");
+    }
     err_errno(e, errnum, "cannot restrict what the VM sees of %s: %s", shown,
               failure.step == JAIL_NAMESPACE ? "this system refuses user namespaces"
               : failure.step == JAIL_SCRATCH ? "this system refuses mounts in user namespaces"

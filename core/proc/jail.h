@@ -41,6 +41,8 @@ struct jail {
                             system on it, with the targets of JAIL_MOUNT in it */
     const struct jail_bind *binds; /* masks behind pins */
     size_t n;
+    int tree_fd; /* a descriptor of this process that the tree must be, and that becomes one of it
+                    in the new view; or 0 */
 };
 
 /* What could not be done. */

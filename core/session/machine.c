@@ -128,6 +128,7 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
                    .memory = p->memory,
                    .accel = t->accel,
                    .share = project ? project : out->share,
+                   .share_fd = project && s->project_fd >= 0 ? s->project_fd : 0,
                    .share_readonly = project && p->readonly,
                    .kept = project ? s->kept.dir : NULL,
                    .binds = project ? s->view.binds : NULL,
@@ -153,6 +154,8 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
         out->order.ports = &out->ports;
         out->order.ssh_agent = s->ssh_agent;
     }
+    if (out->order.config.share_fd > 0)
+        out->locks[out->order.nkeep_fds++] = s->project_fd;
     plan_disks(t, purpose, out);
     plan_state(t, purpose, dir, out);
     if (!dir && s->persist.lock >= 0)

@@ -85,6 +85,7 @@ int session_build_profile(struct session *s, struct err *e)
 int session_load_profile(struct session *s, struct err *e)
 {
     if (paths_project(&s->paths, s->options.project, &s->project, e) < 0 ||
+        paths_open_project(s->options.project, s->project, &s->project_fd, e) < 0 ||
         trust_read(s->project, PATHS_PROJECT_INI, &s->project_ini, e) < 0 ||
         trust_read(s->project, PATHS_PROJECT_RUNTIME, &s->project_runtime, e) < 0)
         return -1;

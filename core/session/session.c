@@ -94,6 +94,7 @@ void session_start(struct session *s, const struct session_options *o)
         .task = {.loop = loop_new()},
         .record = {.time = time(NULL)},
         .persist = PERSIST_INIT,
+        .project_fd = -1,
     };
     stages_start(&s->stages);
     signal(SIGPIPE, SIG_IGN);
@@ -131,6 +132,7 @@ void session_free(struct session *s)
     trust_file_free(&s->project_ini);
     trust_file_free(&s->project_runtime);
     free(s->project);
+    close_fd(&s->project_fd);
     free(s->user.name);
     free(s->user.group);
     free(s->user.home);

@@ -62,7 +62,8 @@ struct session {
     struct stages stages;
     struct record record;
     struct session_user user;
-    char *project; /* canonical path */
+    char *project;  /* canonical path */
+    int project_fd; /* that folder, whatever becomes of the path; or -1 */
     struct trust_file project_ini, project_runtime;
     struct profile profile;
     struct git_identity git;
@@ -208,7 +209,7 @@ struct machine {
     char *kernel, *rootfs, *disk, *hostname;
     char *warm_disk, *ram, *state, *template_disk, *share, *share_path;
     char *kept_disk;
-    int locks[4];
+    int locks[5]; /* and the project's folder */
 };
 
 #define auto_machine __attribute__((cleanup(machine_free)))

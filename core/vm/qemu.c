@@ -230,9 +230,14 @@ static int spawn_qemu(const struct vm_config *c, const struct qemu_info *q, int 
     auto_strv struct strv argv = STRV_INIT, env = STRV_INIT;
     auto_close int log = -1, console = -1, state = -1;
     struct spawn_request r = {.death_signal = SIGKILL};
-    struct jail jail = {c->share, c->scratch, c->binds, c->nbinds};
+    struct jail jail = {c->share, c->scratch, c->binds, c->nbinds,
+                        c->share_fd > 0 ? QEMU_FD_SHARE : 0};
+    struct vm_config args = *c;
+    auto_free char *share = mem_printf("/proc/self/fd/%d", QEMU_FD_SHARE);
 
-    if (qemu_args(c, q, &argv, e) < 0 || open_state(c, q, &state, e) < 0)
+    if (c->share_fd > 0)
+        args.share = share;
+    if (qemu_args(&args, q, &argv, e) < 0 || open_state(c, q, &state, e) < 0)
         return -1;
     r.argv = argv.v;
 
@@ -253,6 +258,8 @@ static int spawn_qemu(const struct vm_config *c, const struct qemu_info *q, int 
         spawn_pass_fd(&r, state, QEMU_FD_STATE);
     if (c->held > 0)
         spawn_pass_fd(&r, c->held, QEMU_FD_HELD);
+    if (c->share_fd > 0)
+        spawn_pass_fd(&r, c->share_fd, QEMU_FD_SHARE);
     if (c->nbinds > 0) {
         r.jail = &jail;
         r.cwd = "/"; /* the folder that we are in may be a way around */

@@ -20,6 +20,7 @@ enum {
     QEMU_FD_CHANNEL = 4,
     QEMU_FD_STATE = 5, /* the saved state, if qemu_takes_state_by_fd */
     QEMU_FD_HELD = 6,  /* vm_config.held, which it knows nothing of */
+    QEMU_FD_SHARE = 7, /* vm_config.share_fd */
 };
 
 /* Whether a state is read and written through a descriptor, as QEMU has no file: for migration

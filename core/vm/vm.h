@@ -38,7 +38,10 @@ struct vm_config {
     unsigned cpus;
     uint64_t memory; /* bytes */
     enum vm_accel accel;
-    const char *share;   /* host folder attached as 9p with mount tag VM_SHARE_TAG, or NULL */
+    const char *share; /* host folder attached as 9p with mount tag VM_SHARE_TAG, or NULL */
+    /* A descriptor of that folder, which may have another name by now, or something else its name;
+     * 0: it is opened by name. */
+    int share_fd;
     bool share_readonly; /* the guest cannot write to it */
     /* A second one, with tag VM_KEPT_TAG; NULL only where share is.  kept_readonly: the guest
      * cannot write to it. */

@@ -235,6 +235,34 @@ static void test_hostile_tree(void **state)
     }
 }
 
+/* What is at the tree's path is not the folder that was meant; and the descriptor of the right one
+ * shows what is masked as the path does. */
+static void test_tree_fd(void **state)
+{
+    enum { FD = 7 };
+    struct jail_bind b = {JAIL_MASK, NULL, ".env", true};
+    struct jail j = {tree, scratch, &b, 1, FD};
+    char *const argv[] = {"sh", "-c", "cd -P /proc/self/fd/7 && test -e plain && test ! -s .env",
+                          NULL};
+    auto_close int right = open(tree, O_PATH), wrong = open(outside, O_PATH);
+    auto_err struct err e = ERR_INIT;
+    struct spawn_request r = {.argv = argv, .jail = &j};
+    struct exit_status status;
+    struct child c;
+
+    (void)state;
+    spawn_pass_fd(&r, wrong, FD);
+    assert_int_equal(spawn_start(&r, &c, &e), -1);
+    assert_non_null(strstr(err_msg(&e), "cannot open "));
+    assert_string_equal(e.advice, "somebody changed it at this moment; try again");
+    err_clear(&e);
+    r.nfds = 0;
+    spawn_pass_fd(&r, right, FD);
+    ASSERT_OK(e, spawn_start(&r, &c, &e));
+    ASSERT_OK(e, spawn_wait(&c, clock_ms() + TEST_DEADLINE_MS, &status, &e));
+    assert_int_equal(exit_status_code(status), 0);
+}
+
 /* The child ends with its parent all the same. */
 static void test_death(void **state)
 {
@@ -267,7 +295,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_view),   TEST(test_view_of_user), TEST(test_pinned_mount),
-        TEST(test_rights), TEST(test_hostile_tree), TEST(test_death),
+        TEST(test_rights), TEST(test_hostile_tree), TEST(test_tree_fd),
+        TEST(test_death),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,7 @@ static void test_project_is_canonical(void **state)
 {
     auto_free char *real = at("real"), *link = at("link"), *dots = at("real/../real/"), *out = NULL;
     struct paths p;
+    int fd;
 
     (void)state;
     assert_int_equal(paths_init(&p, NULL), 0);
@@ -307,6 +308,11 @@ static void test_project_is_canonical(void **state)
     free(out);
     assert_int_equal(chdir(real), 0);
     assert_int_equal(paths_project(&p, NULL, &out, NULL), 0);
+    assert_int_equal(paths_open_project(NULL, out, &fd, NULL), 0);
+    close(fd);
+    assert_int_equal(paths_open_project(NULL, "/tmp", &fd, NULL), -1); /* it was swapped */
+    assert_int_equal(paths_open_project(link, out, &fd, NULL), 0);
+    close(fd);
     assert_string_equal(out, real);
     paths_free(&p);
 }
