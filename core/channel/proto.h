@@ -65,6 +65,8 @@ enum frame_type {
     FRAME_NOTE,     /* field TAG_TEXT: a line for the user, to the creator */
     /* From guestd. */
     FRAME_STARTED, /* the program of an exec that asked for it runs (TAG_NOTIFY) */
+    /* Between client and supervisor again. */
+    FRAME_RECORD, /* text: the creator's record so far, for the case that it is killed */
     FRAME_TYPE_END,
 };
 

@@ -1,4 +1,6 @@
 /* Agents that run on without us. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "channel/fields.h"
 #include "guest/exec_internal.h"
@@ -25,6 +27,14 @@ int guest_detach(struct guest *g, const struct guest_program *p, bool tty, uint1
         err_set(e, "the agent ended before it was detached");
     }
     return guest_end(g);
+}
+
+void guest_leave_record(struct guest *g, const char *record)
+{
+    size_t len = strlen(record);
+
+    if (len <= FRAME_PAYLOAD_MAX)
+        conn_send(g->conn, FRAME_RECORD, 0, 0, record, len);
 }
 
 int guest_attach(struct guest *g, const struct guest_stdio *io, bool steal, bool *left,

@@ -243,6 +243,14 @@ static int run_on_terminal(struct session *s, const struct guest_program *p,
     return rc;
 }
 
+static void leave_record(struct session *s)
+{
+    auto_free char *record = s->record.kind ? record_format(s, 0, NULL) : NULL;
+
+    if (record && client_is_creator(s->link))
+        guest_leave_record(client_guest(s->link), record);
+}
+
 int session_exec(struct session *s, const struct guest_program *p, struct err *e)
 {
     struct exit_status status;
@@ -250,6 +258,7 @@ int session_exec(struct session *s, const struct guest_program *p, struct err *e
 
     if (task_check(&s->task, e) < 0)
         return -1;
+    leave_record(s);
     stage_begin(&s->stages, "program", NULL, false);
     rc = run_on_terminal(s, p, &status, e);
     stage_end(&s->stages);

@@ -319,6 +319,7 @@ static void release(struct supervisor *s)
 {
     supervisor_close_ports(s);
     agent_close(s);
+    clients_write_record(s);
     if (s->vm)
         s->order->driver->free(s->vm);
     vms_remove(s->order->paths, s->id);

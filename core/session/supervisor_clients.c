@@ -8,6 +8,7 @@
 #include "channel/fields.h"
 #include "proc/sock.h"
 #include "proc/tty.h"
+#include "session/record.h"
 #include "session/supervisor_internal.h"
 
 enum { DETAIL_MAX = 16384, GOODBYE_MS = 1000 };
@@ -95,6 +96,7 @@ static void remove_client(struct client *c)
     if (c->sup->relay)
         relay_drop_client(c->sup->relay, c->conn);
     rescue_terminal(c);
+    free(c->record);
     conn_free(c->conn);
     free(c);
 }
@@ -107,6 +109,8 @@ static void on_client_closed(void *arg, struct conn *conn, const char *why)
 
     (void)conn;
     (void)why;
+    if (creator && c->record)
+        s->record = steal_ptr(&c->record);
     remove_client(c);
     if (creator && s->order->template_disk && s->state < STOPPING)
         supervisor_stop_engine(s); /* nobody is left to complete the layer */
@@ -122,6 +126,24 @@ static void on_tty(struct client *c, const struct frame *f)
         return;
     memcpy(&c->saved, f->payload, sizeof(c->saved));
     c->tty = conn_take_fd(c->conn);
+}
+
+/* What is left of the run is for others to tell, if the client does not live to do so. */
+static void on_record(struct client *c, const struct frame *f)
+{
+    free(c->record);
+    c->record = mem_dup(f->payload, f->len);
+    c->sup->record_us = clock_us();
+}
+
+void clients_write_record(struct supervisor *s)
+{
+    auto_free char *text = steal_ptr(&s->record), *line = NULL;
+
+    line = record_complete(text, clock_us() - s->record_us, &s->account, EXIT_AGENTVM,
+                           "agentvm was killed");
+    if (line)
+        record_append(s->order->paths, line, NULL);
 }
 
 /* Others learn why their programs end before they see them killed. */
@@ -147,9 +169,12 @@ static void on_client_frame(void *arg, struct conn *conn, const struct frame *f)
         if (!c->greeted)
             on_client_closed(c, conn, NULL);
     } else if (f->type == FRAME_STOP_VM) {
+        free(steal_ptr(&c->record));
         stop_for(c);
     } else if (f->type == FRAME_TTY) {
         on_tty(c, f);
+    } else if (f->type == FRAME_RECORD) {
+        on_record(c, f);
     } else if (f->stream != 0 && s->state == RUNNING && s->relay && !agent_takes_frame(s, c, f)) {
         relay_from_client(s->relay, conn, f);
     }

@@ -27,7 +27,8 @@ struct client {
     struct supervisor *sup;
     struct conn *conn;
     bool creator, greeted;
-    int tty; /* terminal to rescue when the client is killed, or -1 */
+    char *record; /* of the creator's run, until it ends that itself; or NULL */
+    int tty;      /* terminal to rescue when the client is killed, or -1 */
     struct termios saved;
 };
 
@@ -57,6 +58,8 @@ struct supervisor {
     struct loop_timer *ports_timer; /* until they are watched */
     struct port_account account;    /* when they were closed */
     struct ssh_agent *ssh_agent;    /* NULL unless it is forwarded */
+    char *record;                   /* of a creator that was killed; or NULL */
+    int64_t record_us;              /* when the program of that record began */
 };
 
 /* Streams of our own. */
@@ -134,6 +137,8 @@ void clients_tell_end(struct supervisor *s);
 /* but: a client that is not told, or NULL. */
 void clients_tell_failure(struct supervisor *s, const struct err *why, const struct client *but);
 void clients_tell_ready(struct supervisor *s);
+/* Writes the record of a creator that was killed; ports are closed by then. */
+void clients_write_record(struct supervisor *s);
 /* Flushes what is on its way to them; their connections end with the process. */
 void clients_goodbye(struct supervisor *s);
 
