@@ -60,12 +60,22 @@ vm_field() {
 a_vm_runs() { [ "$(vms_running)" -gt 0 ]; }
 process_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+# engines: those that have $project, which is their descriptor 7, or a folder in $tmp
+engines() {
+    local pid
+    for pid in $(pgrep -f qemu-system; true); do
+        case $(readlink "/proc/$pid/fd/7" || true) in "$project"* | "$tmp"*) echo "$pid" ;; esac
+    done
+    pgrep -f "path=$tmp" || true
+}
+an_engine_runs() { [ -n "$(engines)" ]; }
+
 # Nothing of any VM of this test is left: the sweep of `agentvm list` counts as the next command.
 nothing_left() {
     [ "$(vms_running)" = 0 ] || return 1
     [ "$(ls "$XDG_RUNTIME_DIR/agentvm" | grep -vc '^lock$')" = 0 ] || return 1
     [ -z "$(find "$data/vms" -name lock -lname "$XDG_RUNTIME_DIR/*")" ] || return 1 # each links to its run folder
-    ! pgrep -f "path=$project|path=$tmp" >/dev/null
+    ! an_engine_runs
 }
 
 # start_vm: a VM for $project in the background; its client's process id is in $client.
