@@ -56,7 +56,7 @@ enum frame_type {
                        TAG_FORWARDED*, TAG_BYTES_IN, TAG_BYTES_OUT */
     FRAME_READY,    /* streams may be opened; fields TAG_TEXT... facts about the VM */
     FRAME_FAILED,   /* the VM failed or ended; fields TAG_TEXT, TAG_ADVICE, TAG_DETAIL, TAG_CODE,
-                       TAG_LATE */
+                       TAG_LATE, TAG_OUTSIDE */
     FRAME_STOP_VM,  /* end the VM; the connection closes when that is done */
     FRAME_TTY,      /* the terminal's saved settings; its descriptor came along */
     FRAME_DETACH,   /* on a stream that the creator opens next: the exec is the agent, which the
@@ -144,6 +144,7 @@ enum proto_tag {
     TAG_BYTES_OUT, /* u64: from it */
     TAG_NOTIFY,    /* u32: 1 asks an exec for STARTED */
     TAG_STEAL,     /* u32: 1 takes the agent from who is attached */
+    TAG_OUTSIDE,   /* u32: 1 if what ended the VM lies outside it, such as a signal */
 };
 
 #endif

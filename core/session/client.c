@@ -21,6 +21,7 @@ struct client_link {
     char id[9]; /* of the VM */
     bool greeted, ready, closed, failed, late;
     bool overdue;        /* it failed because a deadline passed */
+    bool outside;        /* it failed because of something outside the VM */
     bool makes_template; /* nobody misses what it has not made yet */
     bool engine_ran;
     bool stopped; /* the supervisor said that the VM ended in order */
@@ -115,6 +116,8 @@ static void on_failed(struct client_link *c, const struct frame *f)
             code = field_u32(&field, 0);
         else if (field.tag == TAG_LATE)
             c->overdue = field_u32(&field, 0) != 0;
+        else if (field.tag == TAG_OUTSIDE)
+            c->outside = field_u32(&field, 0) != 0;
     }
     c->failed = true;
     err_set(&c->failure, "%s", text ? text : "the VM failed");
@@ -249,19 +252,17 @@ const char *client_id(const struct client_link *c)
     return c->id;
 }
 
-bool client_engine_ran(const struct client_link *c)
-{
-    return c->engine_ran;
-}
-
 bool client_is_creator(const struct client_link *c)
 {
     return c->supervisor.pid > 0;
 }
 
-bool client_is_overdue(const struct client_link *c)
+/* A supervisor that left without a word was killed. */
+enum vm_fault client_fault(const struct client_link *c)
 {
-    return c->overdue;
+    if (c->overdue)
+        return FAULT_LATE;
+    return c->engine_ran && c->failed && !c->outside ? FAULT_VM : FAULT_HOST;
 }
 
 const struct port_account *client_ports(const struct client_link *c)

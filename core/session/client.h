@@ -13,6 +13,12 @@
 
 struct client_link;
 
+enum vm_fault {
+    FAULT_HOST, /* its engine did not come up, or something outside the VM ended it */
+    FAULT_LATE, /* a deadline passed: it may be good on a machine with less to do */
+    FAULT_VM,   /* the engine came up, and the rest was the guest's turn */
+};
+
 /* Starts a VM and links to its supervisor as its creator. */
 struct client_link *client_create(struct task_env *t, struct stages *stages,
                                   const struct vm_order *order, struct err *e);
@@ -23,12 +29,10 @@ struct client_link *client_attach(struct task_env *t, const struct paths *p, con
 int client_wait_ready(struct client_link *c, struct err *e);
 /* The VM's id. */
 const char *client_id(const struct client_link *c);
-/* Whether the VM's engine came up, and the rest was the guest's turn. */
-bool client_engine_ran(const struct client_link *c);
 /* Whether the VM was created by this link, and its life hangs on it. */
 bool client_is_creator(const struct client_link *c);
-/* Whether the VM failed because a deadline passed: it may be good on a machine with less to do. */
-bool client_is_overdue(const struct client_link *c);
+/* Whose fault it is that the VM did not become ready. */
+enum vm_fault client_fault(const struct client_link *c);
 /* What there was of ports, once the VM ended in order; borrowed. */
 const struct port_account *client_ports(const struct client_link *c);
 /* For requests; valid until the link is freed. */

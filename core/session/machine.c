@@ -221,7 +221,7 @@ int session_start_vm(struct session *s, const struct template *t, enum machine_p
 {
     auto_machine struct machine m;
 
-    s->engine_ran = s->overdue = false;
+    s->fault = FAULT_HOST;
     machine_plan(s, t, purpose, dir, &m);
     show_argv(s, &m.order);
     s->link = client_create(&s->task, dir ? NULL : &s->stages, &m.order, e);
@@ -231,8 +231,7 @@ int session_start_vm(struct session *s, const struct template *t, enum machine_p
         note_start(s, t, purpose);
     if (client_wait_ready(s->link, e) == 0)
         return 0;
-    s->overdue = client_is_overdue(s->link);
-    s->engine_ran = client_engine_ran(s->link);
+    s->fault = client_fault(s->link);
     session_stop_vm(s, NULL);
     return -1;
 }

@@ -76,8 +76,7 @@ struct session {
     size_t ntools;
     const struct vm_driver *driver;
     struct client_link *link; /* the VM, while there is one */
-    bool overdue;             /* why the last VM did not start: a deadline passed */
-    bool engine_ran;          /* the engine of the last VM came up, however that ended */
+    enum vm_fault fault;      /* whose it is that the last VM did not start */
     bool starts;              /* once the template is there, a VM with the project's view */
     bool attached;            /* to an agent that a signal for us does not concern */
     bool program_runs;        /* signals go to the program in the guest */
@@ -191,7 +190,8 @@ int warm_key(struct session *s, const struct template *t, const struct plan *pla
 int warm_check(const struct layer *warm, struct err *e);
 /* Told how the last start from the saved machine ended: returns whether the layer may be used
  * again. It is no good if its engine came up and the guest failed, if it was late twice in a row,
- * or if its files were changed; whatever else is wrong, such as a full disk, is not its fault. */
+ * or if its files were changed; whatever else is wrong, such as a full disk or a signal that ended
+ * engine or supervisor, is not its fault. */
 bool warm_is_good(struct session *s, const struct layer *warm, bool came_up);
 
 /* What a machine is started for. */

@@ -226,6 +226,7 @@ static void on_vm_stopped(void *arg, const struct err *reason)
 
     if (is_bad_end(s, reason)) {
         s->failed = true;
+        s->outside = s->order->driver->ended_from_outside(s->vm);
         err_set(&why, "%s", reason->msg ? reason->msg : "the VM was shut down from inside");
         err_detail(&why, mem_strdup(reason->detail));
         if (reason->advice)
@@ -248,6 +249,7 @@ static void on_signal(void *arg, int signal)
         supervisor_child_changed(s);
         return;
     }
+    s->outside = true;
     err_set(&why, "the supervisor got signal %d", signal);
     supervisor_fail(s, &why);
 }

@@ -59,6 +59,7 @@ void clients_tell_failure(struct supervisor *s, const struct err *why, const str
         field_put(&body, TAG_DETAIL, why->detail, len < DETAIL_MAX ? len : DETAIL_MAX);
     field_put_u32(&body, TAG_CODE, (uint32_t)err_exit_code(why));
     field_put_u32(&body, TAG_LATE, s->late);
+    field_put_u32(&body, TAG_OUTSIDE, s->outside);
     for (struct client *c = s->clients; c; c = c->next)
         if (c != but)
             conn_send(c->conn, FRAME_FAILED, 0, 0, body.data, body.len);
@@ -151,6 +152,7 @@ static void stop_for(struct client *c)
 {
     auto_err struct err why = ERR_INIT;
 
+    c->sup->outside = true;
     err_set(&why, "the VM was stopped by agentvm stop");
     if (!c->creator)
         clients_tell_failure(c->sup, &why, c);

@@ -51,6 +51,7 @@ struct supervisor {
     int64_t started;   /* when it became ready, in seconds since the epoch */
     bool greeted;      /* guestd said hello */
     bool late;         /* a deadline passed */
+    bool outside;      /* what ended the VM is no fault of its own */
     bool clock_set;    /* the host's clock was, and guestd is not told yet */
     bool clock_on_way; /* guestd was told and has not answered */
     bool failed;

@@ -180,8 +180,8 @@ bool warm_is_good(struct session *s, const struct layer *warm, bool came_up)
         unlink(mark);
         return true;
     }
-    if (!s->overdue)
-        return !s->engine_ran && warm_check(warm, NULL) == 0;
+    if (s->fault != FAULT_LATE)
+        return s->fault == FAULT_HOST && warm_check(warm, NULL) == 0;
     fd = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd >= 0; /* else it was late the last time, too */
 }

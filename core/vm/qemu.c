@@ -121,6 +121,7 @@ static void on_disk_error(struct vm *vm, const cJSON *data)
     }
     if (vm->step != STEP_RUNNING)
         return;
+    vm->outside = true;
     err_set(&vm->why, "the VM's disk could not be written: %s", shown);
     if (vm->config.ndisks > 0)
         err_advise(&vm->why, "free some space on the file system of %s",
@@ -190,6 +191,7 @@ static void on_process_end(void *arg, short events)
     vm->timer = NULL;
     spawn_reap(&vm->child, &end.status, NULL);
     end.shutdown = vm->shutdown;
+    vm->outside = vm->outside || qemu_end_is_foreign(&end);
     qemu_end_explain(&end, &vm->why);
     if (vm->ev.stopped)
         vm->ev.stopped(vm->ev.arg, &vm->why);
@@ -361,6 +363,11 @@ static int qemu_pid(const struct vm *vm)
     return vm->child.pid;
 }
 
+static bool qemu_ended_from_outside(const struct vm *vm)
+{
+    return vm->outside;
+}
+
 static void qemu_free(struct vm *vm)
 {
     if (!vm)
@@ -383,6 +390,7 @@ const struct vm_driver qemu_driver = {
     .save = qemu_save,
     .fingerprint = qemu_fingerprint,
     .pid = qemu_pid,
+    .ended_from_outside = qemu_ended_from_outside,
     .free = qemu_free,
     .describe = qemu_describe,
 };

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#define HOST_SIGNAL "host-signal"
+
 enum { TAIL_BYTES = 16384, TAIL_LINES = 15, STDERR_LINE_MAX = 300 };
 
 /* What the SHUTDOWN event's reason (enum ShutdownCause of QEMU) means to the user. */
@@ -17,7 +19,7 @@ static const struct {
 } causes[] = {
     {"guest-shutdown", NULL, false},
     {"host-qmp-quit", "QEMU ended, and agentvm had not asked for it", false},
-    {"host-signal", "a signal from outside agentvm ended QEMU", false},
+    {HOST_SIGNAL, "a signal from outside agentvm ended QEMU", false},
     {"host-error", "QEMU gave up after an error", false},
     {"guest-reset", "the guest restarted, which ends the VM", true},
     {"guest-panic", "the guest's kernel panicked", true},
@@ -104,6 +106,20 @@ static void explain_shutdown(const struct qemu_end *end, struct err *e)
     }
     err_set(e, "QEMU ended by itself (%s)", end->shutdown ? end->shutdown : "it gave no reason");
     add_tail(end->stderr_log, e);
+}
+
+/* QEMU takes the others in order, as the reason of its shutdown, unless they come very early. */
+bool qemu_end_is_foreign(const struct qemu_end *end)
+{
+    const struct exit_status *st = &end->status;
+
+    if (st->signaled && st->code == SIGKILL)
+        return !end->killed;
+    if (end->asked)
+        return false;
+    if (st->signaled)
+        return st->code == SIGTERM || st->code == SIGINT || st->code == SIGHUP;
+    return end->shutdown && strcmp(end->shutdown, HOST_SIGNAL) == 0;
 }
 
 void qemu_end_explain(const struct qemu_end *end, struct err *e)

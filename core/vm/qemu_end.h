@@ -20,4 +20,7 @@ struct qemu_end {
  * detail; leaves e empty if the end was asked for or the guest powered itself off. */
 void qemu_end_explain(const struct qemu_end *end, struct err *e);
 
+/* Whether a signal ended it that agentvm did not send, and that no fault of its own raises. */
+bool qemu_end_is_foreign(const struct qemu_end *end);
+
 #endif

@@ -33,6 +33,7 @@ struct vm {
     struct qmp *qmp;
     enum qemu_step step;
     bool asked;       /* by qemu_stop or for the reason in why */
+    bool outside;     /* what ended it lies outside the machine */
     bool state_by_fd; /* see qemu_takes_state_by_fd */
     enum qemu_transfer transfer;
     char *saving;   /* the file that a state is saved to */

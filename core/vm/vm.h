@@ -105,6 +105,9 @@ struct vm_driver {
     int (*fingerprint)(const struct vm_config *c, struct digest *d, struct err *e);
     /* The engine's process. */
     int (*pid)(const struct vm *vm);
+    /* Once stopped: whether what ended it lies outside the machine, as another process's signal
+     * (which may be the kernel's, for want of memory) or a full disk does. */
+    bool (*ended_from_outside)(const struct vm *vm);
     /* Frees a stopped machine, or kills one that is not. */
     void (*free)(struct vm *vm);
     /* The command line, for -v and agentvm plan. */

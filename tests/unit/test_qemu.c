@@ -30,7 +30,7 @@ struct fixture {
     struct err e;
     struct err why;
     int started, opened, stopped;
-    bool stop_when_started, free_when_started;
+    bool stop_when_started, free_when_started, outside;
     const char *save_to; /* when started */
     int resumed, saved;
     struct err save_failure;
@@ -64,6 +64,7 @@ static void on_stopped(void *arg, const struct err *why)
     struct fixture *f = arg;
 
     f->stopped++;
+    f->outside = f->driver->ended_from_outside(f->vm);
     if (why->msg)
         err_set(&f->why, "%s", why->msg);
     err_detail(&f->why, mem_strdup(why->detail));
@@ -226,6 +227,7 @@ static void test_crash(void **state)
     play(f, "FAKE_QEMU=crash");
     expect_why(f, "QEMU was killed by signal 6 (Aborted)");
     assert_non_null(strstr(f->why.detail, "fake assertion failed"));
+    assert_false(f->outside);
 }
 
 static void test_guest_restarts(void **state)
@@ -260,6 +262,7 @@ static void test_disk_full(void **state)
 
     play(f, "FAKE_QEMU=enospc");
     expect_why(f, "No space left on device");
+    assert_true(f->outside);
 }
 
 /* Takes as long as two steps of the ladder. */
@@ -387,6 +390,35 @@ static void test_load_fails(void **state)
     play(f, "");
     assert_int_equal(f->resumed, 0);
     expect_why(f, "QEMU failed with exit code 1");
+    assert_false(f->outside);
+}
+
+/* Whose fault an end is: a signal from outside or a full disk is none of the machine's. */
+static void test_foreign_end(void **state)
+{
+    static const struct {
+        struct qemu_end end;
+        bool foreign;
+    } ends[] = {
+        {{.status = {true, SIGKILL}}, true},
+        {{.status = {true, SIGKILL}, .asked = true}, true}, /* it was on its way */
+        {{.status = {true, SIGKILL}, .asked = true, .killed = true}, false},
+        {{.status = {true, SIGTERM}}, true}, /* before it could take it in order */
+        {{.status = {true, SIGTERM}, .asked = true}, false},
+        {{.shutdown = "host-signal"}, true},
+        {{.shutdown = "host-signal", .asked = true}, false},
+        {{.status = {true, SIGABRT}}, false},
+        {{.status = {true, SIGSEGV}}, false},
+        {{.status = {true, SIGBUS}}, false},
+        {{.status = {false, 1}}, false},
+        {{.shutdown = "guest-panic"}, false},
+        {{.status = {false, 0}}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        if (qemu_end_is_foreign(&ends[i].end) != ends[i].foreign)
+            fail_msg("end %zu: %s", i, ends[i].foreign ? "is foreign" : "is its own");
 }
 
 static void test_unwritable_log(void **state)
@@ -430,6 +462,7 @@ int main(void)
         TEST(test_save_and_load),
         TEST(test_save_fails),
         TEST(test_load_fails),
+        TEST(test_foreign_end),
         TEST(test_unwritable_log),
         TEST(test_unknown_driver),
     };
