@@ -210,13 +210,18 @@ static void on_output(struct agent *a, const struct frame *f)
 static void on_started(struct agent *a)
 {
     struct client *maker = steal_ptr(&a->maker);
+    struct err why = ERR_INIT;
 
     if (!maker)
         return;
     a->running = true;
     a->since_us = clock_us();
+    if (supervisor_publish(a->sup, &why) < 0) { /* before the maker's user can ask for it */
+        a->running = false;
+        supervisor_fail(a->sup, &why);
+        return;
+    }
     maker->creator = false;
-    supervisor_publish(a->sup); /* before the maker's user can ask for it */
     conn_send(maker->conn, FRAME_DETACHED, 0, a->maker_stream, NULL, 0);
     if (!a->screen)
         relay_send(a->sup->relay, a->stream, FRAME_EOF, LANE_IN, NULL, 0);

@@ -37,7 +37,7 @@ static void list_writable(const struct vm_config *c, struct strv *out)
         strv_push(out, c->kept);
 }
 
-void supervisor_publish(struct supervisor *s)
+int supervisor_publish(struct supervisor *s, struct err *e)
 {
     struct vm_info info = {.id = s->id,
                            .agent = (char *)s->order->agent,
@@ -52,22 +52,33 @@ void supervisor_publish(struct supervisor *s)
                            .kept = s->order->kept_disk != NULL,
                            .ssh_agent = s->ssh_agent != NULL,
                            .disk = s->order->disk_size};
+    int rc;
 
     info.ports = (struct port_pair *)ports_list(s->ports, &info.nports);
     list_writable(&s->config, &info.writable);
-    vms_publish(s->order->paths, &info, NULL);
+    rc = vms_publish(s->order->paths, &info, e);
     strv_free(&info.writable);
+    if (rc == 0)
+        return 0;
+    err_prefix(e, "the VM cannot be listed");
+    return err_advise(e, "free some space on the file system of %s", s->order->paths->run);
 }
 
+/* Nobody could find, enter or stop a VM that is not listed. */
 static void become_ready(struct supervisor *s)
 {
+    struct err why = ERR_INIT;
+
     s->state = RUNNING;
     s->started = time(NULL);
     loop_untimer(steal_ptr(&s->deadline));
     s->relay = relay_new(s->guest);
     supervisor_forward_ssh_agent(s);
-    if (!s->order->template_disk)
-        supervisor_publish(s);
+    if (!s->order->template_disk && supervisor_publish(s, &why) < 0) {
+        s->outside = true;
+        supervisor_fail(s, &why);
+        return;
+    }
     clients_tell_stage(s, "personalize");
     clients_tell_ready(s);
     supervisor_tell_time(s);

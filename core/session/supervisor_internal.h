@@ -98,8 +98,8 @@ void supervisor_watch_logs(struct supervisor *s);
 /* The callbacks of the connection to guestd. */
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
 void guest_side_closed(void *arg, struct conn *c, const char *why);
-/* Tells others about the VM, as it is now. */
-void supervisor_publish(struct supervisor *s);
+/* Tells others about the VM, as it is now; where that fails, what they were told before stays. */
+int supervisor_publish(struct supervisor *s, struct err *e);
 
 /* supervisor_ports.c */
 /* Begins, a little later, to forward the guest's ports, if any may be. */

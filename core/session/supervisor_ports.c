@@ -13,11 +13,6 @@ enum {
     FILES_MAX = FORWARD_FILES * FORWARDS_MAX + PORTS_OTHER_FILES,
 };
 
-static void on_changed(void *arg)
-{
-    supervisor_publish(arg);
-}
-
 /* It is the creator's terminal where somebody waits for the ports to come. */
 static void on_note(void *arg, const char *text)
 {
@@ -29,6 +24,17 @@ static void on_note(void *arg, const char *text)
         if (c->creator)
             conn_send(c->conn, FRAME_NOTE, 0, 0, body.data, body.len);
     agent_tell(s, text);
+}
+
+static void on_changed(void *arg)
+{
+    auto_err struct err why = ERR_INIT;
+    auto_free char *text = NULL;
+
+    if (supervisor_publish(arg, &why) == 0)
+        return;
+    text = mem_printf("its list of ports is out of date: %s", err_msg(&why));
+    on_note(arg, text);
 }
 
 static void watch(void *arg)
