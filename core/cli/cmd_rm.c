@@ -102,7 +102,8 @@ static int remove_one(struct removal *r, const char *word, struct err *e)
 
     if (find(s, &r->all, r->project, word, &t, e) < 0 || stop_it(s, r->cli, &t, word, e) < 0)
         return -1;
-    if (!r->cli->dry_run && persist_remove_stopped(s, t.dir, e) < 0)
+    if (!r->cli->dry_run &&
+        persist_remove_stopped(s, t.dir, r->cli->force && t.row ? t.row->id : NULL, e) < 0)
         return -1;
     tell(r, &t, word);
     return 0;

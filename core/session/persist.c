@@ -276,6 +276,15 @@ static int fill(struct persist *v, const char *draft, struct err *e)
     return v->lock < 0 ? -1 : 0;
 }
 
+/* A descriptor of a VM's disk, or -1: as long as it is open, to remove the disk takes no time.  It
+ * is for closing once the lock of vms, which others wait for, is given up. */
+static int hold_disk(const char *dir)
+{
+    auto_free char *path = mem_printf("%s/" PATHS_DISK, dir);
+
+    return open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
 /* Moves what is at dir to where sweeping finds it, unless somebody has it. */
 static int move_away(const char *dir, const char *draft, struct err *e)
 {
@@ -316,12 +325,14 @@ static int create_locked(const struct paths *p, struct persist *v, bool replace,
 
 int persist_create(const struct paths *p, struct persist *v, bool replace, struct err *e)
 {
+    auto_free char *dir = paths_kept_vm(p, v->project, v->name);
+    auto_close int old_disk = replace ? hold_disk(dir) : -1;
     auto_close int vms = vms_lock(p, e);
     int rc;
 
     if (vms < 0)
         return -1;
-    v->dir = paths_kept_vm(p, v->project, v->name);
+    v->dir = steal_ptr(&dir);
     rc = create_locked(p, v, replace, e);
     if (rc == 0) {
         persist_sign(v->lock, p);
@@ -334,6 +345,7 @@ int persist_create(const struct paths *p, struct persist *v, bool replace, struc
 
 int persist_remove(const struct paths *p, const char *dir, struct err *e)
 {
+    auto_close int disk = hold_disk(dir);
     auto_close int vms = vms_lock(p, e);
     auto_free char *draft = mem_printf("%s/" PATHS_KEPT_VM_NEW, p->vms);
     int rc;

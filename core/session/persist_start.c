@@ -141,14 +141,28 @@ static int claim(struct session *s, bool may_attach, struct err *e)
     }
 }
 
-int persist_remove_stopped(struct session *s, const char *dir, struct err *e)
+/* Stops a VM that runs by now. */
+static void end(struct session *s, const char *id)
 {
-    int64_t deadline = clock_ms() + END_MS;
+    auto_err struct err unknown = ERR_INIT; /* persist_remove tells whether it worked */
+    struct client_link *link = client_attach(&s->task, &s->paths, id, &unknown);
+
+    if (link)
+        client_stop_attached(link, &unknown);
+    client_free(link);
+}
+
+int persist_remove_stopped(struct session *s, const char *dir, const char *id, struct err *e)
+{
+    int64_t deadline = clock_ms() + (id ? WAIT_MS : END_MS);
     int rc;
 
-    while ((rc = persist_remove(&s->paths, dir, e)) == 2)
+    while ((rc = persist_remove(&s->paths, dir, e)) == 2) {
+        if (id)
+            end(s, id);
         if (pause_claim(s, strrchr(dir, '/') + 1, deadline, e) < 0)
             return -1;
+    }
     return rc < 0 ? -1 : 0;
 }
 

@@ -266,8 +266,9 @@ int persist_start(struct session *s, struct template *t, const struct plan *plan
 int persist_look(struct session *s, const struct plan *plan, struct persist *out, bool *old,
                  struct err *e);
 
-/* As persist_remove, for a VM that may be about to end. */
-int persist_remove_stopped(struct session *s, const char *dir, struct err *e);
+/* As persist_remove, for a VM that may be about to end; or with its id, for one that another
+ * agentvm may be about to start, which is stopped as soon as it can be. */
+int persist_remove_stopped(struct session *s, const char *dir, const char *id, struct err *e);
 
 /* Starts a VM, runs what body says, ends the VM.  Returns what body does, or -1. */
 int session_in_new_vm(struct session *s, int (*body)(struct session *, void *, struct err *),
