@@ -38,13 +38,18 @@ expect() {
     [ "$2" = "$3" ] || fail "$1: expected [$2], got [$3]"
 }
 
+# pause SECONDS: forks nothing, unlike reading from a process substitution does
+mkfifo "$tmp/never"
+exec {never}<>"$tmp/never"
+pause() { read -r -t "$1" -u "$never" || :; }
+
 # wait_for SECONDS COMMAND...: polls a condition of another process, with a deadline.
 wait_for() {
     local deadline=$((SECONDS + $1))
     shift
     until "$@"; do
         [ $SECONDS -lt $deadline ] || return 1
-        read -r -t 0.2 <> <(:) || :
+        pause 0.2
     done
 }
 
