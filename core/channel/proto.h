@@ -127,7 +127,8 @@ enum proto_tag {
     TAG_MACHINE_ID,   /* 32 hex digits */
     TAG_HOST_ALIAS,   /* "address name" for /etc/hosts */
     TAG_MOUNT,        /* nested fields: TAG_MOUNT_TYPE TAG_MOUNT_SOURCE TAG_PATH TAG_USER */
-    TAG_MOUNT_TYPE,   /* "9p"; "bind": a file or folder of the guest; "link": a symlink to a file */
+    TAG_MOUNT_TYPE,   /* "9p"; "bind": a file or folder of the guest; "link": a symlink to a file;
+                         "local": a folder of the guest, which is made where it is missing */
     TAG_MOUNT_SOURCE, /* 9p mount tag; or the path that appears at TAG_PATH, which may begin with
                          "~/" */
     TAG_FREEZE,       /* u32: 1 freezes the root file system for good, 2 ends all programs before */

@@ -82,6 +82,7 @@ static void add_files(cJSON *root, const struct session *s)
         else if (b->readonly)
             cJSON_AddItemToArray(git, json_text(b->source ? b->source : b->target));
     }
+    cJSON_AddItemToObject(root, "guest_local", json_texts(&v->locals));
 }
 
 /* Names of the session's variables, each once; secret ones are credentials. */

@@ -200,6 +200,11 @@ static void add_mounts(struct buf *out, const struct session *s, const char *pro
         else if (b->readonly || b->kind == JAIL_MOUNT)
             buf_printf(out, "  %s  %s\n", path, b->readonly ? "read-only" : "writable");
     }
+    for (size_t i = 0; i < v->locals.n; i++) {
+        auto_free char *path = str_quote(v->locals.v[i]);
+
+        buf_printf(out, "  %s  on the VM's own disk\n", path);
+    }
 }
 
 static void add_git(struct buf *out, const struct git_identity *id)

@@ -9,6 +9,8 @@
 #include "channel/fields.h"
 #include "channel/proto.h"
 
+/* Where the folders lie in the guest that are on its own disk. */
+#define GUEST_LOCALS "/var/lib/agentvm/local"
 #define GUEST_KEPT "/run/agentvm/kept"
 
 enum {
@@ -107,10 +109,21 @@ static void put_mount(struct buf *body, const char *type, const char *source, co
     field_put(body, TAG_MOUNT, mount.data, mount.len);
 }
 
+static void put_locals(struct buf *body, const struct guest_identity *id)
+{
+    for (size_t i = 0; id->locals && id->locals[i]; i++) {
+        auto_free char *source = mem_printf(GUEST_LOCALS "/%s", id->locals[i]);
+        auto_free char *path = mem_printf("%s/%s", id->share_path, id->locals[i]);
+
+        put_mount(body, "local", source, path, id->user);
+    }
+}
+
 static void put_mounts(struct buf *body, const struct guest_identity *id)
 {
     if (id->share_tag)
         put_mount(body, "9p", id->share_tag, id->share_path, id->user);
+    put_locals(body, id);
     if (!id->kept_tag)
         return;
     put_mount(body, "9p", id->kept_tag, GUEST_KEPT, id->user);

@@ -37,6 +37,8 @@ struct guest_identity {
     const char *kept_tag;   /* of the second share, mounted where items say so; NULL: none */
     const struct guest_keep *kept;
     size_t nkept;
+    /* Folders of the share that are on the guest's disk instead, relative to the share; or NULL. */
+    char *const *locals;
     const char *host_address; /* where the guest reaches the host, for GUEST_HOST_NAME */
 };
 

@@ -14,8 +14,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "guestd/server.h"
-#include "guestd/user.h"
+#include "guestd/mounts.h"
 
 /* From the kernel's fs/ext4/ext4.h: grows a mounted file system to a number of blocks. */
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
@@ -113,10 +112,6 @@ static int set_timezone(const char *name, struct err *e)
     return 0;
 }
 
-struct mount_request {
-    char *type, *source, *path, *user;
-};
-
 static void mount_request_free(struct mount_request *m)
 {
     free(m->type);
@@ -205,7 +200,8 @@ static int add_mount(struct server *srv, const struct field *body, struct err *e
     static const struct {
         const char *type;
         int (*add)(struct server *srv, const struct mount_request *m, struct err *e);
-    } types[] = {{"9p", mount_9p}, {"bind", mount_bind}, {"link", make_link}};
+    } types[] = {
+        {"9p", mount_9p}, {"bind", mount_bind}, {"link", make_link}, {"local", mount_local}};
     __attribute__((cleanup(mount_request_free))) struct mount_request m = {0};
     struct field_reader r = field_reader(body->data, body->len);
     struct field f;

@@ -6,6 +6,7 @@
  *   transfer.c     files put into the guest
  *   copy.c         files and folders copied by the user, as a program of the user's
  *   personalize.c  makes a clone itself: time, entropy, names, mounts
+ *   local.c        folders of the project that are on the guest's disk
  *   clock.c        the clock, which follows the host's
  *   memory.c       whether the guest runs out of it
  *   shutdown.c     makes the shares safe before the engine is stopped

@@ -3,7 +3,8 @@
  *   data     $XDG_DATA_HOME/agentvm      (~/.local/share/agentvm)
  *     layers/<key>/        complete layers: base images, provisioned disks, warm states
  *     layers/tmp.XXXXXX/   layers being made; swept when nobody holds their lock
- *     vms/<id>/            what a running VM keeps on disk rather than in run
+ *     vms/<id>/            what a running VM keeps on disk rather than in run: its overlay, which
+ *                          folders it has in the project (session/local)
  *     vms/<sha256 of a project path>/<name>/   a kept VM: what it is, its disk, its lock
  *     trust/<sha256 of a project path>   what the user approved there
  *     sessions/<sha256 of a project path>/<agent>/   what of its agent outlives the VMs
@@ -64,7 +65,8 @@ void paths_free(struct paths *p);
 #define PATHS_VM_SOCK "sock"
 #define PATHS_VM_INFO "info.json"
 #define PATHS_VM_EMPTY "empty"
-#define PATHS_VM_OVERLAY "overlay.qcow2"  /* below data/vms/<id> */
+#define PATHS_VM_OVERLAY "overlay.qcow2" /* below data/vms/<id> */
+#define PATHS_VM_FOLDERS "folders.json"
 #define PATHS_TRUST_LOCK "lock"           /* below trust */
 #define PATHS_SESSIONS_STORE "store.json" /* below sessions/<sha256>/<agent> */
 #define PATHS_SESSIONS_FILES "kept.d"

@@ -9,8 +9,9 @@
 
 enum { SHOWN_MAX = 80 };
 
-static const char *const sections[] = {"agent",  "vm",      "image", "ports", "project", "mask",
-                                       "mounts", "network", "git",   "ssh",   "env"};
+static const char *const sections[] = {"agent",   "vm",   "image",       "ports",
+                                       "project", "mask", "guest-local", "mounts",
+                                       "network", "git",  "ssh",         "env"};
 
 /* ---- sections ------------------------------------------------------------------------------- */
 

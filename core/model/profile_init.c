@@ -43,6 +43,7 @@ void profile_free(struct profile *p)
     strv_free(&p->packages);
     strv_free(&p->base_packages);
     strv_free(&p->masks);
+    strv_free(&p->locals);
     strv_free(&p->mounts_readonly);
     strv_free(&p->mounts_writable);
     strv_free(&p->env);

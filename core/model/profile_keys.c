@@ -265,6 +265,11 @@ static const struct profile_key keys[] = {
      .help = "files and folders in the folder that the VM sees empty; * and ? match names, and "
              "**/ before a name any folder",
      .example = ".env **/*.pem"},
+    {"guest-local", "paths", PROFILE_PATHS, AT(locals), profile_add_locals, NARROWS, .adds = true,
+     .help =
+         "folders in the folder that are on the VM's disk, rather than the host's, which the VM "
+         "does not see: for what is made again",
+     .example = "node_modules target .venv"},
     {"mounts", "readonly", PROFILE_PATHS, AT(mounts_readonly), profile_add_mounts, .adds = true,
      .does = "lets the VM read", .help = "other files and folders of the host that the VM can read",
      .example = "/opt/sdk"},

@@ -102,9 +102,11 @@ void profile_widen(struct profile *p, const struct profile_key *k,
                    const struct profile_entry *entry, const char *before);
 void profile_widen_mcp(struct profile *p, const struct profile_mcp *m);
 
-/* Setters of keys that are paths: of [mask] and of [mounts]. */
+/* Setters of keys that are paths: of [mask], [guest-local] and [mounts]. */
 int profile_add_masks(struct profile *p, const struct profile_key *k,
                       const struct profile_entry *entry, bool *narrower, struct err *e);
+int profile_add_locals(struct profile *p, const struct profile_key *k,
+                       const struct profile_entry *entry, bool *narrower, struct err *e);
 int profile_add_mounts(struct profile *p, const struct profile_key *k,
                        const struct profile_entry *entry, bool *narrower, struct err *e);
 

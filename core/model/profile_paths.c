@@ -20,6 +20,12 @@ static bool is_straight(const char *path)
     }
 }
 
+/* Characters of patterns in it would make folders of such names. */
+static bool is_plain(const char *path)
+{
+    return is_straight(path) && !strpbrk(path, "*?[");
+}
+
 static bool is_on_host(const char *path)
 {
     return (path[0] == '/' || str_starts(path, "~/")) && is_straight(strchr(path, '/') + 1);
@@ -72,6 +78,16 @@ int profile_add_masks(struct profile *p, const struct profile_key *k,
     *narrower = true;
     return add_paths(p, k, entry, is_straight,
                      "is not a path below the project folder, such as .env or **/.env", e);
+}
+
+int profile_add_locals(struct profile *p, const struct profile_key *k,
+                       const struct profile_entry *entry, bool *narrower, struct err *e)
+{
+    *narrower = true;
+    return add_paths(p, k, entry, is_plain,
+                     "is not a path below the project folder, such as node_modules (patterns are "
+                     "not possible)",
+                     e);
 }
 
 int profile_add_mounts(struct profile *p, const struct profile_key *k,

@@ -57,6 +57,7 @@ static void forget_projects(struct profile *p)
 {
     p->git_readonly = false;
     strv_free(&p->masks);
+    strv_free(&p->locals);
     strv_free(&p->mounts_readonly);
     strv_free(&p->mounts_writable);
 }

@@ -142,6 +142,7 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
                      .kept_tag = project && (s->kept.dir || s->view.items) ? VM_KEPT_TAG : NULL,
                      .kept = s->view.items ? s->view.items : s->kept.items,
                      .nkept = s->view.items ? s->view.nitems : s->kept.n,
+                     .locals = project ? s->view.locals.v : NULL,
                      .host_address = HOST_ADDRESS},
         .boot_timeout = p->boot_timeout * factor,
         .disk_size = p->disk,

@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "proc/sock.h"
+#include "session/local.h"
 #include "session/persist.h"
 #include "session/vms.h"
 #include "vm/qcow2.h"
@@ -280,7 +281,8 @@ static int prepare(struct supervisor *s, struct err *e)
     s->config.stderr_log = s->stderr_log;
     if (s->order->kept_disk)
         persist_sign(s->config.held, p);
-    if (make_disk(s, e) < 0 || supervisor_make_kept(s, e) < 0)
+    if (make_disk(s, e) < 0 || supervisor_make_kept(s, e) < 0 ||
+        local_make(p, s->id, s->config.share, s->order->identity.locals, e) < 0)
         return -1;
     if (s->order->template_disk)
         return 0;
@@ -324,6 +326,7 @@ static void release(struct supervisor *s)
     clients_write_record(s);
     if (s->vm)
         s->order->driver->free(s->vm);
+    local_remove(s->order->paths, s->id);
     vms_remove(s->order->paths, s->id);
     if (!s->failed) {
         unlink(s->console);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "model/show.h"
+#include "session/local.h"
 
 /* Names in the second share. */
 #define SHARE_KEPT "kept"
@@ -164,6 +165,21 @@ static int add_finds(const struct profile *p, const struct mounts *m, struct vie
     return rc;
 }
 
+/* What is hidden is an empty folder, in which nothing can be mounted. */
+static int add_locals(const struct profile *p, const char *project, struct view *v, struct err *e)
+{
+    if (local_find(&p->locals, project, &v->locals, e) < 0)
+        return -1;
+    for (size_t i = 0; i < v->nbinds; i++)
+        for (size_t j = 0; j < v->locals.n; j++) {
+            auto_free char *shown = show_text(v->locals.v[j], 0);
+
+            if (v->binds[i].kind == JAIL_MASK && view_is_inside(v->locals.v[j], v->binds[i].target))
+                return err_set(e, "[guest-local] paths: [mask] hides %s", shown);
+        }
+    return 0;
+}
+
 int view_prepare(const struct paths *paths, const struct profile *p, const char *project,
                  const struct kept *kept, struct view *out, struct err *e)
 {
@@ -174,7 +190,7 @@ int view_prepare(const struct paths *paths, const struct profile *p, const char 
         add_kept(kept, out);
     if (add_mounts(&m, &p->mounts_readonly, false, out, e) < 0 ||
         add_mounts(&m, &p->mounts_writable, true, out, e) < 0 || check_writable(p, &m, e) < 0 ||
-        add_finds(p, &m, out, e) < 0)
+        add_finds(p, &m, out, e) < 0 || add_locals(p, project, out, e) < 0)
         rc = -1;
     strv_free(&m.hosts);
     strv_free(&m.guests);
@@ -190,6 +206,7 @@ void view_free(struct view *v)
     }
     free(v->items);
     free(v->binds);
+    strv_free(&v->locals);
     strv_free(&v->strings);
     *v = (struct view){0};
 }

@@ -23,6 +23,7 @@ struct view {
     size_t nbinds;
     struct guest_keep *items; /* of a second share that is composed; else NULL */
     size_t nitems;
+    struct strv locals;  /* folders of the project that are on the VM's disk, below the folder */
     struct strv strings; /* what binds point to */
 };
 
@@ -43,6 +44,8 @@ void view_free(struct view *v);
 int view_find(const struct profile *p, const char *home, const char *project,
               const struct strv *writable, struct view_finds *out, struct err *e);
 void view_finds_free(struct view_finds *f);
+/* Drops the paths that are below others of the list. */
+void view_drop_inner(struct strv *paths);
 /* Whether path is the folder or below it. */
 bool view_is_inside(const char *path, const char *folder);
 

@@ -92,21 +92,20 @@ static bool matches_any(const struct strv *masks, const char *path)
     return false;
 }
 
-/* Below a mask there is nothing to hide. */
-static void drop_inner_masks(struct strv *masks)
+void view_drop_inner(struct strv *paths)
 {
     struct strv outer = STRV_INIT;
 
-    for (size_t i = 0; i < masks->n; i++) {
+    for (size_t i = 0; i < paths->n; i++) {
         bool inner = false;
 
-        for (size_t j = 0; j < masks->n && !inner; j++)
-            inner = j != i && view_is_inside(masks->v[i], masks->v[j]);
+        for (size_t j = 0; j < paths->n && !inner; j++)
+            inner = j != i && view_is_inside(paths->v[i], paths->v[j]);
         if (!inner)
-            strv_push(&outer, masks->v[i]);
+            strv_push(&outer, paths->v[i]);
     }
-    strv_free(masks);
-    *masks = outer;
+    strv_free(paths);
+    *paths = outer;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -154,7 +153,7 @@ static int search_masks(struct search *s, struct err *e)
     if ((patterns || (s->git && strv_has(s->found.roots, s->project))) &&
         walk(s, s->project, e) < 0)
         return -1;
-    drop_inner_masks(&s->found.masks);
+    view_drop_inner(&s->found.masks); /* there is nothing to hide below a mask */
     return 0;
 }
 

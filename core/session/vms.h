@@ -55,6 +55,8 @@ void vm_info_free(struct vm_info *i);
 void vm_infos_free(struct vm_infos *v);
 /* [{"guest", "host"}, ...], as all our JSON has forwarded ports. */
 cJSON *ports_to_json(const struct port_pair *pairs, size_t n);
+/* Whether the VM lives that a folder of disks is of. */
+bool vms_is_alive(const struct paths *p, const char *id);
 /* Removes what dead VMs left behind. */
 void vms_sweep(const struct paths *p);
 /* Whether a word names the VM: by its id, or by its name in the project's folder. */

@@ -9,10 +9,10 @@
 #include "model/profile.h"
 
 /* As errors list the sections of a profile. */
-#define PROFILE_SECTIONS                                                                      \
-    "[agent], [vm], [image], [ports], [project], [mask], [mounts], [network], [git], [ssh], " \
-    "[env], [mcp.NAME], "                                                                     \
-    "[plugin.NAME] and "                                                                      \
+#define PROFILE_SECTIONS                                                                       \
+    "[agent], [vm], [image], [ports], [project], [mask], [guest-local], [mounts], [network], " \
+    "[git], [ssh], [env], [mcp.NAME], "                                                        \
+    "[plugin.NAME] and "                                                                       \
     "[profile.NAME]"
 
 static struct profile profile;

@@ -367,6 +367,7 @@ static void test_describe(void **state)
                               "project.readonly = false  (built-in)\n"
                               "project.git-readonly = false  (built-in)\n"
                               "mask.paths =   (built-in)\n"
+                              "guest-local.paths =   (built-in)\n"
                               "mounts.readonly =   (built-in)\n"
                               "mounts.writable =   (built-in)\n"
                               "network.offline = false  (built-in)\n"

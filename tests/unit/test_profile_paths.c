@@ -47,6 +47,31 @@ static void test_paths(void **state)
     assert_string_equal(profile.project_widens.v[0], "lets the VM read and write '/a b' /c");
 }
 
+/* Folders on the VM's disk add up, a project's freely. */
+static void test_locals(void **state)
+{
+    static const char *const bad[] = {"/x", "..",       "a/../b", "a//b", ".",
+                                      "''", "*/target", "a?",     "[a]"};
+
+    (void)state;
+    apply("[guest-local]\npaths = target/ 'a b/c'\n");
+    apply_as(PROFILE_PROJECT, "[guest-local]\npaths = .venv target\n");
+    assert_int_equal(profile.project_widens.n, 0);
+    assert_int_equal(profile.locals.n, 3);
+    assert_string_equal(profile.locals.v[0], "target");
+    assert_string_equal(profile.locals.v[1], "a b/c");
+    assert_string_equal(profile.locals.v[2], ".venv");
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        auto_free char *text = mem_printf("[guest-local]\npaths = %s\n", bad[i]);
+
+        assert_int_equal(profile_apply(&profile, PROFILE_USER, "x", text, strlen(text), NULL), -1);
+    }
+    assert_refused(
+        "[guest-local]\npaths = **/target\n",
+        "agent.ini:2: paths: '**/target' is not a path below the project folder, such as "
+        "node_modules (patterns are not possible)");
+}
+
 static void test_bad_paths(void **state)
 {
     static const char *const masks[] = {"/etc", "..", "a/../b", "./a", "a//b", "'", "''", "."};
@@ -76,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_restrictions),
         TEST(test_paths),
+        TEST(test_locals),
         TEST(test_bad_paths),
     };
 

@@ -439,6 +439,24 @@ static void test_bad_mounts(void **state)
     strv_free(&profile.mounts_readonly);
 }
 
+/* What a mask hides cannot be on the VM's disk; what is in the latter may be hidden. */
+static void test_locals(void **state)
+{
+    auto_err struct err e = ERR_INIT;
+
+    (void)state;
+    make_folder("a/b");
+    make_folder("node_modules/x");
+    strv_split(&profile.masks, "a node_modules/x");
+    strv_split(&profile.locals, "node_modules ab");
+    prepare();
+    assert_int_equal(view.locals.n, 2);
+    strv_push(&profile.locals, "a/b");
+    view_free(&view);
+    assert_int_equal(view_prepare(&paths, &profile, project, &kept, &view, &e), -1);
+    assert_string_equal(err_msg(&e), "[guest-local] paths: [mask] hides a/b");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -448,7 +466,7 @@ int main(void)
         TEST(test_git_links),           TEST(test_hook_links), TEST(test_settings),
         TEST(test_writable_mounts),     TEST(test_no_git),     TEST(test_masks),
         TEST(test_masks_through_links), TEST(test_bounds),     TEST(test_mounts),
-        TEST(test_bad_mounts),
+        TEST(test_bad_mounts),          TEST(test_locals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
