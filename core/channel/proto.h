@@ -84,7 +84,8 @@ enum lane {
 enum open_kind {
     OPEN_EXEC = 1,    /* run a program: TAG_ARG+ TAG_ENV* TAG_CWD TAG_USER TAG_TTY ... */
     OPEN_PUT,         /* write a file: TAG_PATH TAG_MODE TAG_USER, bytes on lane 0 */
-    OPEN_PERSONALIZE, /* make this clone itself: time, entropy, names, mounts */
+    OPEN_PERSONALIZE, /* make this clone itself: time, entropy, names, mounts.  The exit code is an
+                         errno if it is ready without a mount of type "image", else 0 */
     OPEN_SHUTDOWN,    /* TAG_FREEZE: flush shares (and freeze the root) before the end */
     OPEN_SUSPEND,     /* stop every process, be silent until the next HELLO: to be saved */
     OPEN_CLOCK,       /* set the clock to TAG_TIME, as the host's was set */
@@ -128,7 +129,8 @@ enum proto_tag {
     TAG_HOST_ALIAS,   /* "address name" for /etc/hosts */
     TAG_MOUNT,        /* nested fields: TAG_MOUNT_TYPE TAG_MOUNT_SOURCE TAG_PATH TAG_USER */
     TAG_MOUNT_TYPE,   /* "9p"; "bind": a file or folder of the guest; "link": a symlink to a file;
-                         "local": a folder of the guest, which is made where it is missing */
+                         "local": a folder of the guest, which is made where it is missing;
+                         "image": a file with a file system */
     TAG_MOUNT_SOURCE, /* 9p mount tag; or the path that appears at TAG_PATH, which may begin with
                          "~/" */
     TAG_FREEZE,       /* u32: 1 freezes the root file system for good, 2 ends all programs before */

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "image/prune.h"
 #include "model/json_text.h"
+#include "session/local_image.h"
 #include "session/vms.h"
 
 enum {
@@ -147,6 +148,7 @@ static int prune(const struct paths *p, const struct cli *cli, struct prune_list
         prune_list_free(list);
         return -1;
     }
+    local_image_prune(p, cutoff, cli->dry_run, list);
     prune_protect(list, &based);
     return prune_remove(p, list, cutoff, cli->dry_run, e);
 }

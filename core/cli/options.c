@@ -82,7 +82,7 @@ static const struct option {
     {"--name", 0, "NAME", OPT_KEEP, ID_NAME, NULL, NULL,
      "what the VM is called; a folder may keep several"},
     {"--reset", 0, NULL, OPT_KEEP, ID_RESET, NULL, NULL,
-     "make the kept VM anew, without what is on its disk"},
+     "make the kept VM, or kept [guest-local] folders, anew: empty"},
     {"--force", 0, NULL, OPT_FORCE, ID_FORCE, NULL, NULL, "stop what runs, rather than refuse"},
     {"--raw", 0, NULL, OPT_TERMINAL, ID_RAW, NULL, NULL,
      "let the VM send the terminal anything, harmful or not"},

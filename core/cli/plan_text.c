@@ -203,7 +203,8 @@ static void add_mounts(struct buf *out, const struct session *s, const char *pro
     for (size_t i = 0; i < v->locals.n; i++) {
         auto_free char *path = str_quote(v->locals.v[i]);
 
-        buf_printf(out, "  %s  on the VM's own disk\n", path);
+        buf_printf(out, "  %s  on the VM's own disk%s\n", path,
+                   s->profile.locals_keep ? ", kept" : "");
     }
 }
 

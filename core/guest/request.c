@@ -119,13 +119,8 @@ static void put_locals(struct buf *body, const struct guest_identity *id)
     }
 }
 
-static void put_mounts(struct buf *body, const struct guest_identity *id)
+static void put_kept(struct buf *body, const struct guest_identity *id)
 {
-    if (id->share_tag)
-        put_mount(body, "9p", id->share_tag, id->share_path, id->user);
-    put_locals(body, id);
-    if (!id->kept_tag)
-        return;
     put_mount(body, "9p", id->kept_tag, GUEST_KEPT, id->user);
     for (size_t i = 0; i < id->nkept; i++) {
         const struct guest_keep *k = &id->kept[i];
@@ -133,6 +128,20 @@ static void put_mounts(struct buf *body, const struct guest_identity *id)
 
         put_mount(body, k->file ? "link" : "bind", source, k->path, id->user);
     }
+}
+
+static void put_mounts(struct buf *body, const struct guest_identity *id)
+{
+    if (id->share_tag)
+        put_mount(body, "9p", id->share_tag, id->share_path, id->user);
+    if (id->kept_tag)
+        put_kept(body, id);
+    if (id->image) {
+        auto_free char *source = mem_printf(GUEST_KEPT "/%s", id->image);
+
+        put_mount(body, "image", source, GUEST_LOCALS, id->user);
+    }
+    put_locals(body, id);
 }
 
 static void put_time(struct buf *body)

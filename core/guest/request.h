@@ -39,6 +39,7 @@ struct guest_identity {
     size_t nkept;
     /* Folders of the share that are on the guest's disk instead, relative to the share; or NULL. */
     char *const *locals;
+    const char *image; /* relative to the second share: the file system that has them; or NULL */
     const char *host_address; /* where the guest reaches the host, for GUEST_HOST_NAME */
 };
 

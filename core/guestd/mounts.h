@@ -14,5 +14,7 @@ struct mount_request {
 
 /* "local": binds a folder of the guest's disk, which is made for the user, to one that exists. */
 int mount_local(struct server *srv, const struct mount_request *m, struct err *e);
+/* "image": mounts the file system that is in a file. */
+int mount_image(struct server *srv, const struct mount_request *m, struct err *e);
 
 #endif

@@ -200,8 +200,11 @@ static int add_mount(struct server *srv, const struct field *body, struct err *e
     static const struct {
         const char *type;
         int (*add)(struct server *srv, const struct mount_request *m, struct err *e);
-    } types[] = {
-        {"9p", mount_9p}, {"bind", mount_bind}, {"link", make_link}, {"local", mount_local}};
+    } types[] = {{"9p", mount_9p},
+                 {"bind", mount_bind},
+                 {"link", make_link},
+                 {"local", mount_local},
+                 {"image", mount_image}};
     __attribute__((cleanup(mount_request_free))) struct mount_request m = {0};
     struct field_reader r = field_reader(body->data, body->len);
     struct field f;
@@ -310,7 +313,7 @@ void personalize_open(struct stream *s, struct field_reader r)
         stream_error(s, &e);
         return;
     }
-    stream_ok(s);
+    stream_exit(s, 0, srv->image_error);
     if (resumed && in_guest)
         suspend_wake_later(srv);
 }

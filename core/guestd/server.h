@@ -36,6 +36,7 @@ struct server {
      * the process's own children is changed. */
     bool in_guest;
     struct strv mounts;      /* shares that were mounted, for shutdown */
+    int image_error;         /* errno, if "image" could not be mounted */
     bool suspended;          /* what runs is stopped, and the next frame is a HELLO */
     struct loop_timer *wake; /* when it goes on */
     uint64_t files_limit;    /* of descriptors, for programs; guestd itself may have more */

@@ -20,7 +20,9 @@ enum prune_kind {
     PRUNE_LOCK, /* a makers' lock without a layer */
     PRUNE_INITRD,
     PRUNE_LOG,
-    PRUNE_VM, /* a kept one, which its owner judges and removes */
+    /* What its owner judges and removes. */
+    PRUNE_VM,    /* a kept one */
+    PRUNE_LOCAL, /* what VMs keep of a project's [guest-local] folders */
 };
 
 enum prune_verdict {
@@ -34,10 +36,11 @@ enum prune_verdict {
 
 struct prune_item {
     enum prune_kind kind;
-    const char *label; /* "lock", "initrd", "log", "vm"; of a layer "base", "provisioned", "warm",
-                          "layer" */
-    /* Of a layer or lock its own, of an initrd its base layer's, of a VM its id.  Of a log what its
-     * name tells: the beginning of a layer's, or a machine's id, or nothing. */
+    const char *label; /* "lock", "initrd", "log", "vm", "guest-local"; of a layer "base",
+                          "provisioned", "warm", "layer" */
+    /* Of a layer or lock its own, of an initrd its base layer's, of a VM its id, of "guest-local"
+     * the digest of its project's path.  Of a log what its name tells: the beginning of a layer's,
+     * or a machine's id, or nothing. */
     char key[DIGEST_HEX + 1];
     char parent[DIGEST_HEX + 1]; /* of a layer; "" if it has none */
     char *path;
@@ -74,6 +77,8 @@ int prune_last_use(enum prune_kind kind, const char *path, struct timespec *out)
  * where a child turns out to be in use.  Failures are told, and counted in the error. */
 int prune_remove(const struct paths *p, struct prune_list *l, int64_t cutoff, bool dry_run,
                  struct err *e);
+/* Whether a project's folder is gone; one that only cannot be looked at is there. */
+bool prune_has_vanished(const char *folder);
 void prune_list_free(struct prune_list *l);
 
 #endif

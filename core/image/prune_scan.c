@@ -64,6 +64,13 @@ int prune_last_use(enum prune_kind kind, const char *path, struct timespec *out)
     return 0;
 }
 
+bool prune_has_vanished(const char *folder)
+{
+    struct stat st;
+
+    return lstat(folder, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 /* Whether somebody has the lock; it is not made where there is none. */
 static bool is_locked(const char *path)
 {

@@ -373,6 +373,15 @@ char *paths_sessions(const struct paths *p, const char *project, const char *age
     return mem_printf("%s/%s/%s", p->sessions, key, agent);
 }
 
+char *paths_local(const struct paths *p, const char *project)
+{
+    char key[DIGEST_HEX + 1];
+
+    digest_bytes(project, strlen(project), key);
+    return *project ? mem_printf("%s/guest-local/%s", p->data, key)
+                    : mem_printf("%s/guest-local", p->data);
+}
+
 char *paths_vm_disk(const struct paths *p, const char *id, const char *name)
 {
     return mem_printf("%s/%s/%s", p->vms, id, name);

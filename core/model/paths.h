@@ -8,6 +8,7 @@
  *     vms/<sha256 of a project path>/<name>/   a kept VM: what it is, its disk, its lock
  *     trust/<sha256 of a project path>   what the user approved there
  *     sessions/<sha256 of a project path>/<agent>/   what of its agent outlives the VMs
+ *     guest-local/<sha256 of a project path>/   what its VMs keep of [guest-local] folders
  *     logins/<agent>       what the user gave at `agentvm login` (model/login)
  *     logs/                logs of provisioning and of VMs' consoles
  *     runs.jsonl           records of runs, and runs.1.jsonl the older ones
@@ -67,6 +68,10 @@ void paths_free(struct paths *p);
 #define PATHS_VM_EMPTY "empty"
 #define PATHS_VM_OVERLAY "overlay.qcow2" /* below data/vms/<id> */
 #define PATHS_VM_FOLDERS "folders.json"
+#define PATHS_LOCAL_IMAGE "disk.img" /* below guest-local/<sha256> */
+#define PATHS_LOCAL_NEW "disk.new"
+#define PATHS_LOCAL_LOCK "lock"
+#define PATHS_LOCAL_STORE "store.json"
 #define PATHS_TRUST_LOCK "lock"           /* below trust */
 #define PATHS_SESSIONS_STORE "store.json" /* below sessions/<sha256>/<agent> */
 #define PATHS_SESSIONS_FILES "kept.d"
@@ -94,6 +99,10 @@ char *paths_kept_vm(const struct paths *p, const char *project, const char *name
 /* The store of what of the agent outlives the VMs of a project, or ("") the folder of all agents'
  * stores of it; the caller frees it. */
 char *paths_sessions(const struct paths *p, const char *project, const char *agent);
+
+/* Where what VMs keep of a project's [guest-local] folders is, or ("") the folder of all projects';
+ * the caller frees it. */
+char *paths_local(const struct paths *p, const char *project);
 
 /* Canonical path of the project folder that `folder` names (NULL: the working directory); the
  * caller frees it.  Refuses, with the reason and what to do: what is not a folder, "/", /tmp as a

@@ -75,6 +75,7 @@ struct profile {
     bool git_readonly;               /* [project] git-readonly: nor to what is git's in it */
     struct strv masks;               /* [mask] paths: below the folder, may be patterns */
     struct strv locals;              /* [guest-local] paths: below the folder, on the VM's disk */
+    bool locals_keep;                /* [guest-local] keep: what is in them outlives the VM */
     struct strv mounts_readonly;     /* [mounts] readonly: absolute paths, or beginning with ~/ */
     struct strv mounts_writable;     /* [mounts] writable */
     bool git_identity;               /* [git] identity: the host's name and address go along */

@@ -270,6 +270,10 @@ static const struct profile_key keys[] = {
          "folders in the folder that are on the VM's disk, rather than the host's, which the VM "
          "does not see: for what is made again",
      .example = "node_modules target .venv"},
+    {"guest-local", "keep", PROFILE_BOOL, AT(locals_keep), set_grant, NARROWS,
+     .does = "keeps what is in folders on the VM's disk between runs:",
+     .help = "whether what is in these folders is there in later runs: true or false",
+     .example = "true"},
     {"mounts", "readonly", PROFILE_PATHS, AT(mounts_readonly), profile_add_mounts, .adds = true,
      .does = "lets the VM read", .help = "other files and folders of the host that the VM can read",
      .example = "/opt/sdk"},

@@ -328,5 +328,5 @@ int jail_explain(const struct jail *j, struct jail_failure failure, int errnum, 
               : failure.step == JAIL_SCRATCH ? "this system refuses mounts in user namespaces"
                                              : "rights cannot be given up");
     return err_advise(e, "agentvm doctor tells how to allow user namespaces; or run without "
-                         "mounts, masks and --git-readonly");
+                         "mounts, masks, kept [guest-local] folders and --git-readonly");
 }

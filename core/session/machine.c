@@ -139,10 +139,13 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
                      .user = s->user.name,
                      .share_tag = project || out->share ? VM_SHARE_TAG : NULL,
                      .share_path = project ? project : out->share_path,
-                     .kept_tag = project && (s->kept.dir || s->view.items) ? VM_KEPT_TAG : NULL,
+                     .kept_tag = project && (s->kept.dir || s->view.items || s->view.image)
+                                     ? VM_KEPT_TAG
+                                     : NULL,
                      .kept = s->view.items ? s->view.items : s->kept.items,
                      .nkept = s->view.items ? s->view.nitems : s->kept.n,
                      .locals = project ? s->view.locals.v : NULL,
+                     .image = project ? s->view.image : NULL,
                      .host_address = HOST_ADDRESS},
         .boot_timeout = p->boot_timeout * factor,
         .disk_size = p->disk,
@@ -161,6 +164,10 @@ void machine_plan(struct session *s, const struct template *t, enum machine_purp
     plan_state(t, purpose, dir, out);
     if (!dir && s->persist.lock >= 0)
         plan_persist(&s->persist, out);
+    if (!dir && s->image.lock >= 0) {
+        out->order.config.held = s->image.lock;
+        out->locks[out->order.nkeep_fds++] = s->image.lock;
+    }
 }
 
 void machine_free(struct machine *m)
@@ -204,7 +211,7 @@ int session_view(struct session *s, struct err *e)
     view_free(&s->view);
     if (!s->project)
         return 0;
-    return view_prepare(&s->paths, &s->profile, s->project, &s->kept, &s->view, e);
+    return view_prepare(&s->paths, &s->profile, s->project, &s->kept, s->image.path, &s->view, e);
 }
 
 /* For the record: the last VM that was started, however that ended. */

@@ -1,19 +1,9 @@
 /* Kept VMs and `agentvm prune`. */
-#include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/persist.h"
-
-/* A folder that only cannot be looked at is there. */
-static bool has_vanished(const char *folder)
-{
-    struct stat st;
-
-    return lstat(folder, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
-}
 
 /* Removes it if it is old, and sets what became of it. */
 static void judge(const struct paths *p, int64_t cutoff, bool dry_run, struct prune_item *it)
@@ -61,7 +51,7 @@ int persist_prune(const struct paths *p, int64_t cutoff, bool dry_run, struct pr
     }
     for (size_t i = 0; i < all.n; i++) {
         const struct persist *v = &all.v[i];
-        struct prune_item *it = has_vanished(v->project) ? add_item(v, l) : NULL;
+        struct prune_item *it = prune_has_vanished(v->project) ? add_item(v, l) : NULL;
 
         if (it)
             judge(p, cutoff, dry_run, it);

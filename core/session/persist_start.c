@@ -64,8 +64,9 @@ int persist_check_options(struct session *s, struct err *e)
                        name);
     if (name && s->options.vm)
         return err_set(e, "--vm and --name exclude each other");
-    if (s->options.reset && !persist_is_wanted(s)) {
-        err_set(e, "--reset is for kept VMs");
+    if (s->options.reset && !persist_is_wanted(s) &&
+        !(s->profile.locals_keep && s->profile.locals.n > 0)) {
+        err_set(e, "--reset is for kept VMs, and for kept [guest-local] folders");
         return err_advise(e, "add --keep; every other VM is new anyway");
     }
     return name && !persist_is_wanted(s) ? check_free(s, e) : 0;

@@ -176,6 +176,21 @@ static int run_in_vm(struct session *s, run_body *body, void *arg, struct err *e
     return code;
 }
 
+/* For a VM that is thrown away; on the disk of a kept one the folders stay anyway. */
+static int take_image(struct session *s, struct err *e)
+{
+    const struct profile *p = &s->profile;
+    int rc;
+
+    if (p->locals.n == 0 || !p->locals_keep)
+        return 0;
+    rc = local_image_take(&s->paths, s->project, p->disk, s->options.reset, &s->image, e);
+    if (rc == 1)
+        log_warn("another VM of this folder has what is kept of [guest-local] folders; in this one "
+                 "they are empty, and thrown away at its end");
+    return rc < 0 ? -1 : 0;
+}
+
 int session_in_new_vm(struct session *s, run_body *body, void *arg, struct err *e)
 {
     auto_template struct template t = TEMPLATE_INIT;
@@ -185,9 +200,10 @@ int session_in_new_vm(struct session *s, run_body *body, void *arg, struct err *
     if (session_provision_plan(s, &plan, e) < 0 || template_prepare(s, &plan, &t, e) < 0)
         return -1;
     stage_begin(&s->stages, "start", "starting the VM", false);
-    if (session_view(s, e) < 0)
+    if (take_image(s, e) < 0 || session_view(s, e) < 0 || start_vm(s, &t, &plan, e) < 0)
         return -1;
-    return start_vm(s, &t, &plan, e) < 0 ? -1 : run_in_vm(s, body, arg, e);
+    local_image_free(&s->image); /* its lock is the supervisor's and the engine's now */
+    return run_in_vm(s, body, arg, e);
 }
 
 /* In the kept VM, if this session is for one, or in a new one. */
@@ -261,6 +277,10 @@ int session_check_restrictions(const struct session *s, const char *id, struct e
             continue;
         err_set(e, "%s has no effect on VM %s, which runs already", f->option, id);
         return err_advise(e, "start another with --new, or leave %s out", f->option);
+    }
+    if (s->options.reset) {
+        err_set(e, "--reset has no effect on VM %s, which runs already", id);
+        return err_advise(e, "end it with agentvm stop before");
     }
     return 0;
 }

@@ -93,6 +93,7 @@ void session_start(struct session *s, const struct session_options *o)
         .options = *o,
         .task = {.loop = loop_new()},
         .record = {.time = time(NULL)},
+        .image = LOCAL_IMAGE_INIT,
         .persist = PERSIST_INIT,
         .project_fd = -1,
     };
@@ -123,6 +124,7 @@ void session_free(struct session *s)
     git_identity_free(&s->git);
     view_free(&s->view);
     kept_free(&s->kept);
+    local_image_free(&s->image);
     persist_free(&s->persist);
     for (size_t i = 0; i < s->ntools; i++)
         plugin_free(&s->tools[i]);

@@ -18,6 +18,7 @@
 #include "session/client.h"
 #include "session/git.h"
 #include "session/kept.h"
+#include "session/local_image.h"
 #include "session/persist.h"
 #include "session/record.h"
 #include "session/stage.h"
@@ -67,10 +68,11 @@ struct session {
     struct trust_file project_ini, project_runtime;
     struct profile profile;
     struct git_identity git;
-    const char *ssh_agent;  /* the socket that is forwarded; borrowed from the environment */
-    struct view view;       /* what the VM sees beyond the plain folder, and what it does not */
-    struct kept kept;       /* what of the agent outlives the VM */
-    struct persist persist; /* the kept VM that is this session's, with its lock */
+    const char *ssh_agent;    /* the socket that is forwarded; borrowed from the environment */
+    struct view view;         /* what the VM sees beyond the plain folder, and what it does not */
+    struct kept kept;         /* what of the agent outlives the VM */
+    struct local_image image; /* what is kept of folders on the VM's disk, with its lock */
+    struct persist persist;   /* the kept VM that is this session's, with its lock */
     struct plugin agent;
     struct plugin *tools; /* ntools of them */
     size_t ntools;

@@ -31,7 +31,7 @@
 
 enum {
     FLUSH_MS = 10000,   /* a share's dirty pages reach the host's page cache in less */
-    FREEZE_MS = 120000, /* a template's or kept VM's whole disk, on a slow host disk */
+    FREEZE_MS = 120000, /* a whole disk that is kept, on a slow host disk */
     RESUME_S = 60,      /* a saved machine: 0.5 s, but ten at once on a small host */
     LOST_MS = 2000,
 };
@@ -93,7 +93,9 @@ void supervisor_stop(struct supervisor *s)
         return;
     }
     s->state = FLUSHING;
-    supervisor_deadline(s, s->order->template_disk || s->order->kept_disk ? FREEZE_MS : FLUSH_MS);
+    supervisor_deadline(
+        s, s->order->template_disk || s->order->kept_disk || s->order->identity.image ? FREEZE_MS
+                                                                                      : FLUSH_MS);
     if (s->order->template_state)
         guest_suspend_body(&body);
     else

@@ -65,6 +65,16 @@ void clients_tell_failure(struct supervisor *s, const struct err *why, const str
             conn_send(c->conn, FRAME_FAILED, 0, 0, body.data, body.len);
 }
 
+void clients_tell_creator(struct supervisor *s, const char *text)
+{
+    auto_buf struct buf body = BUF_INIT;
+
+    field_put_str(&body, TAG_TEXT, text);
+    for (struct client *c = s->clients; c; c = c->next)
+        if (c->creator)
+            conn_send(c->conn, FRAME_NOTE, 0, 0, body.data, body.len);
+}
+
 void clients_tell_ready(struct supervisor *s)
 {
     for (struct client *c = s->clients; c; c = c->next)

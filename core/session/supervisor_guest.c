@@ -1,5 +1,6 @@
 /* The supervisor's talk with guestd: hello, personalize, flush; and what clients relay. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,10 +86,24 @@ static void become_ready(struct supervisor *s)
     supervisor_watch_ports(s);
 }
 
+/* The guest is ready, but without the file system that was kept for it. */
+static void tell_no_image(struct supervisor *s, int errnum)
+{
+    auto_free char *text =
+        mem_printf("what is kept of [guest-local] folders cannot be mounted: %s; "
+                   "in this VM they are empty, and thrown away at its end; "
+                   "--reset makes them anew",
+                   strerror(errnum));
+
+    clients_tell_creator(s, text);
+}
+
 /* The end of one of our own requests. */
 static void on_own_stream(struct supervisor *s, const struct frame *f)
 {
-    bool ok = f->type == FRAME_EXIT && f->len == 8 && get_u32(f->payload + 4) == 0;
+    bool ended = f->type == FRAME_EXIT && f->len == 8;
+    uint32_t code = ended ? get_u32(f->payload + 4) : 0;
+    bool ok = ended && code == 0;
     auto_free char *text = f->type == FRAME_ERROR && f->len > 4
                                ? str_printable((const char *)f->payload + 4,
                                                f->len - 4 < TEXT_MAX ? f->len - 4 : TEXT_MAX)
@@ -98,7 +113,9 @@ static void on_own_stream(struct supervisor *s, const struct frame *f)
     if (f->type != FRAME_EXIT && f->type != FRAME_ERROR)
         return;
     if (f->stream == STREAM_PERSONALIZE && s->state == PERSONALIZING) {
-        if (ok) {
+        if (ended) {
+            if (code != 0)
+                tell_no_image(s, (int)code);
             become_ready(s);
             return;
         }

@@ -138,6 +138,8 @@ void clients_tell_end(struct supervisor *s);
 /* but: a client that is not told, or NULL. */
 void clients_tell_failure(struct supervisor *s, const struct err *why, const struct client *but);
 void clients_tell_ready(struct supervisor *s);
+/* A line for the user, at the creator. */
+void clients_tell_creator(struct supervisor *s, const char *text);
 /* Writes the record of a creator that was killed; ports are closed by then. */
 void clients_write_record(struct supervisor *s);
 /* Flushes what is on its way to them; their connections end with the process. */

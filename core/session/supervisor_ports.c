@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "channel/fields.h"
 #include "guest/forward.h"
 #include "session/supervisor_internal.h"
 
@@ -16,14 +15,8 @@ enum {
 /* It is the creator's terminal where somebody waits for the ports to come. */
 static void on_note(void *arg, const char *text)
 {
-    struct supervisor *s = arg;
-    auto_buf struct buf body = BUF_INIT;
-
-    field_put_str(&body, TAG_TEXT, text);
-    for (struct client *c = s->clients; c; c = c->next)
-        if (c->creator)
-            conn_send(c->conn, FRAME_NOTE, 0, 0, body.data, body.len);
-    agent_tell(s, text);
+    clients_tell_creator(arg, text);
+    agent_tell(arg, text);
 }
 
 static void on_changed(void *arg)

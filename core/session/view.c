@@ -11,6 +11,7 @@
 /* Names in the second share. */
 #define SHARE_KEPT "kept"
 #define SHARE_MOUNTS "mounts"
+#define SHARE_LOCAL "local"
 
 /* Takes source (which may be NULL) and target. */
 static void add_bind(struct view *v, enum jail_kind kind, char *source, char *target, bool readonly)
@@ -104,7 +105,7 @@ static int add_mounts(struct mounts *m, const struct strv *paths, bool writable,
     return 0;
 }
 
-/* Where there are mounts, what is kept moves one folder down in the share. */
+/* Where the second share is composed, what is kept moves one folder down in the share. */
 static void add_kept(const struct kept *kept, struct view *v)
 {
     if (!kept->dir)
@@ -181,13 +182,17 @@ static int add_locals(const struct profile *p, const char *project, struct view 
 }
 
 int view_prepare(const struct paths *paths, const struct profile *p, const char *project,
-                 const struct kept *kept, struct view *out, struct err *e)
+                 const struct kept *kept, const char *image, struct view *out, struct err *e)
 {
     struct mounts m = {.paths = paths, .project = project};
     int rc = 0;
 
-    if (p->mounts_readonly.n > 0 || p->mounts_writable.n > 0)
+    if (image || p->mounts_readonly.n > 0 || p->mounts_writable.n > 0)
         add_kept(kept, out);
+    if (image) {
+        add_bind(out, JAIL_MOUNT, mem_strdup(image), mem_strdup(SHARE_LOCAL), false);
+        out->image = SHARE_LOCAL;
+    }
     if (add_mounts(&m, &p->mounts_readonly, false, out, e) < 0 ||
         add_mounts(&m, &p->mounts_writable, true, out, e) < 0 || check_writable(p, &m, e) < 0 ||
         add_finds(p, &m, out, e) < 0 || add_locals(p, project, out, e) < 0)

@@ -4,6 +4,7 @@
  *
  *     kept/        what of the agent outlives the VM (session/kept)
  *     mounts/N     the N-th mount
+ *     local        what is kept of folders on the VM's disk
  */
 #ifndef AGENTVM_SESSION_VIEW_H
 #define AGENTVM_SESSION_VIEW_H
@@ -23,6 +24,7 @@ struct view {
     size_t nbinds;
     struct guest_keep *items; /* of a second share that is composed; else NULL */
     size_t nitems;
+    const char *image;   /* relative to the second share, see session/local_image; or NULL */
     struct strv locals;  /* folders of the project that are on the VM's disk, below the folder */
     struct strv strings; /* what binds point to */
 };
@@ -34,10 +36,11 @@ struct view_finds {
     struct strv masks;   /* what is hidden, none below another: below the project */
 };
 
-/* Makes the view of a session.  Looks through the project and what is mounted writable where the
- * profile protects git's files, and through the project where it has patterns as masks. */
+/* Makes the view of a session; image is the path of its local_image, or NULL.  Looks through the
+ * project and what is mounted writable where the profile protects git's files, and through the
+ * project where it has patterns as masks. */
 int view_prepare(const struct paths *paths, const struct profile *p, const char *project,
-                 const struct kept *kept, struct view *out, struct err *e);
+                 const struct kept *kept, const char *image, struct view *out, struct err *e);
 void view_free(struct view *v);
 
 /* view_find.c; writable are the host's paths of such mounts, canonical. */

@@ -368,6 +368,7 @@ static void test_describe(void **state)
                               "project.git-readonly = false  (built-in)\n"
                               "mask.paths =   (built-in)\n"
                               "guest-local.paths =   (built-in)\n"
+                              "guest-local.keep = false  (built-in)\n"
                               "mounts.readonly =   (built-in)\n"
                               "mounts.writable =   (built-in)\n"
                               "network.offline = false  (built-in)\n"

@@ -61,6 +61,10 @@ static void test_locals(void **state)
     assert_string_equal(profile.locals.v[0], "target");
     assert_string_equal(profile.locals.v[1], "a b/c");
     assert_string_equal(profile.locals.v[2], ".venv");
+    apply_as(PROFILE_PROJECT, "[guest-local]\nkeep = false\n");
+    assert_int_equal(profile.project_widens.n, 0);
+    apply_as(PROFILE_PROJECT, "[guest-local]\nkeep = true\n");
+    assert_int_equal(profile.project_widens.n, 1);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         auto_free char *text = mem_printf("[guest-local]\npaths = %s\n", bad[i]);
 

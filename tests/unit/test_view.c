@@ -352,7 +352,7 @@ static void prepare(void)
     auto_err struct err e = ERR_INIT;
 
     view_free(&view);
-    ASSERT_OK(e, view_prepare(&paths, &profile, project, &kept, &view, &e));
+    ASSERT_OK(e, view_prepare(&paths, &profile, project, &kept, NULL, &view, &e));
 }
 
 static void assert_no_mount(const char *path, const char *part)
@@ -361,7 +361,7 @@ static void assert_no_mount(const char *path, const char *part)
 
     view_free(&view);
     strv_push(&profile.mounts_writable, path);
-    assert_int_equal(view_prepare(&paths, &profile, project, &kept, &view, &e), -1);
+    assert_int_equal(view_prepare(&paths, &profile, project, &kept, NULL, &view, &e), -1);
     if (!strstr(err_msg(&e), part))
         fail_msg("%s", err_msg(&e));
     strv_free(&profile.mounts_writable);
@@ -439,6 +439,25 @@ static void test_bad_mounts(void **state)
     strv_free(&profile.mounts_readonly);
 }
 
+/* What is kept of folders on the VM's disk travels in the second share, too. */
+static void test_image(void **state)
+{
+    auto_free char *store = mem_printf("%s/store", dir);
+    struct guest_keep items[] = {{(char[]){"s"}, (char[]){"~/s"}, false}};
+    auto_err struct err e = ERR_INIT;
+
+    (void)state;
+    kept = (struct kept){.dir = store, .items = items, .n = 1};
+    ASSERT_OK(e, view_prepare(&paths, &profile, project, &kept, "/some/disk.img", &view, &e));
+    kept = (struct kept){0};
+    assert_int_equal(view.nbinds, 2);
+    assert_string_equal(view.binds[0].source, store);
+    assert_string_equal(view.binds[1].source, "/some/disk.img");
+    assert_string_equal(view.binds[1].target, view.image);
+    assert_false(view.binds[1].readonly);
+    assert_string_equal(view.items[0].source, "kept/s");
+}
+
 /* What a mask hides cannot be on the VM's disk; what is in the latter may be hidden. */
 static void test_locals(void **state)
 {
@@ -453,7 +472,7 @@ static void test_locals(void **state)
     assert_int_equal(view.locals.n, 2);
     strv_push(&profile.locals, "a/b");
     view_free(&view);
-    assert_int_equal(view_prepare(&paths, &profile, project, &kept, &view, &e), -1);
+    assert_int_equal(view_prepare(&paths, &profile, project, &kept, NULL, &view, &e), -1);
     assert_string_equal(err_msg(&e), "[guest-local] paths: [mask] hides a/b");
 }
 
@@ -466,7 +485,7 @@ int main(void)
         TEST(test_git_links),           TEST(test_hook_links), TEST(test_settings),
         TEST(test_writable_mounts),     TEST(test_no_git),     TEST(test_masks),
         TEST(test_masks_through_links), TEST(test_bounds),     TEST(test_mounts),
-        TEST(test_bad_mounts),          TEST(test_locals),
+        TEST(test_bad_mounts),          TEST(test_locals),     TEST(test_image),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
