@@ -330,6 +330,8 @@ static void release(struct supervisor *s)
         s->order->driver->free(s->vm);
     local_remove(s->order->paths, s->id);
     vms_remove(s->order->paths, s->id);
+    if (s->config.held > 0)
+        close_fd(&s->config.held); /* who hears of the end may start the next one */
     if (!s->failed) {
         unlink(s->console);
         unlink(s->stderr_log);
