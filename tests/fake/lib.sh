@@ -70,13 +70,18 @@ started() {
     esac
 }
 
+# pause SECONDS: forks nothing, unlike reading from a process substitution does
+mkfifo "$T/never"
+exec {never}<>"$T/never"
+pause() { read -r -t "$1" -u "$never" || :; }
+
 # until_true SECONDS COMMAND...: waits for something that another process does
 until_true() {
     local end=$((SECONDS + $1))
     shift
     until "$@"; do
         [ $SECONDS -lt $end ] || return 1
-        read -rt 0.05 <> <(:) || true
+        pause 0.05
     done
 }
 
