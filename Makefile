@@ -149,7 +149,7 @@ uninstall:
 DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev libvterm-dev \
 	qemu-system-x86 qemu-utils mmdebstrap uidmap debian-archive-keyring e2fsprogs \
 	libcmocka-dev libasan8 libubsan1 clang-format python3 git openssh-client tmux sudo procps iproute2 mandoc groff-base \
-	build-essential dpkg-dev debhelper lintian zsh fish
+	build-essential dpkg-dev debhelper lintian zsh fish ripgrep
 deps:
 	@missing=; for p in $(DEPS); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
