@@ -214,8 +214,9 @@ static void advance(struct link *l)
     while (size > 0) {
         if (l->phase == ANSWERING && send_answer(l))
             l->phase = LISTENING;
-        size = l->phase == LISTENING ? take_request(l, l->requests.data + at, l->requests.len - at)
-                                     : 0;
+        size = 0;
+        if (l->phase == LISTENING && at < l->requests.len)
+            size = take_request(l, l->requests.data + at, l->requests.len - at);
         at += size;
     }
     if (l->phase == LEAVING)
