@@ -92,12 +92,16 @@ static void find_others(const struct paths *p, const char *id, const char *proje
 
 /* ---- folders of the project, whose tree may be hostile --------------------------------------- */
 
-static int open_project(const char *project, struct err *e)
+/* fd: the folder itself; or 0: what is at its path now, through no symlink, which a VM that has a
+ * folder above could put there. */
+static int open_project(const char *project, int fd, struct err *e)
 {
     auto_free char *shown = show_text(project, 0);
-    int fd = open(project, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int dir =
+        fd > 0 ? file_open_below(fd, "", false, NULL) : file_open_below(root, project, false, NULL);
 
-    return fd < 0 ? err_errno(e, errno, "cannot open %s", shown) : fd;
+    return dir < 0 ? err_errno(e, errno, "cannot open %s", shown) : dir;
 }
 
 /* Returns 0; 1 if the folder is missing; -1 if it cannot be one. */
@@ -157,7 +161,7 @@ static void remove_folder(int project, const char *path)
 
 int local_find(const struct strv *wanted, const char *project, struct strv *out, struct err *e)
 {
-    auto_close int dir = wanted->n > 0 ? open_project(project, e) : -1;
+    auto_close int dir = wanted->n > 0 ? open_project(project, 0, e) : -1;
 
     if (wanted->n > 0 && dir < 0)
         return -1;
@@ -190,8 +194,8 @@ static int add_missing(int project, const char *folder, const struct strv *other
     return 0;
 }
 
-int local_make(const struct paths *p, const char *id, const char *project, char *const *folders,
-               struct err *e)
+int local_make(const struct paths *p, const char *id, const char *project, int fd,
+               char *const *folders, struct err *e)
 {
     auto_record struct record mine = {.project = mem_strdup(project)};
     auto_strv struct strv others = STRV_INIT;
@@ -200,7 +204,7 @@ int local_make(const struct paths *p, const char *id, const char *project, char 
     if (!folders)
         return 0;
     lock = vms_lock(p, e);
-    dir = lock < 0 ? -1 : open_project(project, e);
+    dir = lock < 0 ? -1 : open_project(project, fd, e);
     if (dir < 0)
         return -1;
     find_others(p, id, project, &others);
@@ -217,7 +221,7 @@ int local_make(const struct paths *p, const char *id, const char *project, char 
     return 0;
 }
 
-void local_remove_locked(const struct paths *p, const char *id)
+static void remove_made(const struct paths *p, const char *id, int fd)
 {
     auto_free char *path = paths_vm_disk(p, id, PATHS_VM_FOLDERS);
     auto_record struct record mine = {0};
@@ -226,7 +230,7 @@ void local_remove_locked(const struct paths *p, const char *id)
 
     if (!record_read(p, id, &mine))
         return;
-    dir = open_project(mine.project, NULL);
+    dir = open_project(mine.project, fd, NULL);
     find_others(p, id, mine.project, &others);
     for (size_t i = mine.folders.n; dir >= 0 && i-- > 0;)
         if (!strv_has(&others, mine.folders.v[i]))
@@ -234,10 +238,15 @@ void local_remove_locked(const struct paths *p, const char *id)
     unlink(path);
 }
 
-void local_remove(const struct paths *p, const char *id)
+void local_remove(const struct paths *p, const char *id, int fd)
 {
     auto_close int lock = vms_lock(p, NULL);
 
     if (lock >= 0)
-        local_remove_locked(p, id);
+        remove_made(p, id, fd);
+}
+
+void local_remove_locked(const struct paths *p, const char *id)
+{
+    remove_made(p, id, 0);
 }

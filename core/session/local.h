@@ -16,12 +16,14 @@
 /* Those of the list that are not below others of it, as a list in out.  It is an error if
  * something else than a folder is in the place of one, or on the way to it. */
 int local_find(const struct strv *wanted, const char *project, struct strv *out, struct err *e);
-/* Makes the folders (NULL: none), for a VM that holds its lock. */
-int local_make(const struct paths *p, const char *id, const char *project, char *const *folders,
-               struct err *e);
-/* Removes what local_make made. */
-void local_remove(const struct paths *p, const char *id);
-/* The same where the folder of disks is locked, see vms_lock. */
+/* Makes the folders (NULL: none), for a VM that holds its lock.  fd is the project's, whatever is
+ * at its path by now; 0: it is found by the path. */
+int local_make(const struct paths *p, const char *id, const char *project, int fd,
+               char *const *folders, struct err *e);
+/* Removes what local_make made; fd as above. */
+void local_remove(const struct paths *p, const char *id, int fd);
+/* The same, by the path, for a VM that is dead, where the folder of disks is locked, see vms_lock.
+ */
 void local_remove_locked(const struct paths *p, const char *id);
 
 #endif

@@ -284,7 +284,7 @@ static int prepare(struct supervisor *s, struct err *e)
     if (s->order->kept_disk)
         persist_sign(s->config.held, p);
     if (make_disk(s, e) < 0 || supervisor_make_kept(s, e) < 0 ||
-        local_make(p, s->id, s->config.share, s->order->identity.locals, e) < 0)
+        local_make(p, s->id, s->config.share, s->config.share_fd, s->order->identity.locals, e) < 0)
         return -1;
     if (s->order->template_disk)
         return 0;
@@ -328,7 +328,7 @@ static void release(struct supervisor *s)
     clients_write_record(s);
     if (s->vm)
         s->order->driver->free(s->vm);
-    local_remove(s->order->paths, s->id);
+    local_remove(s->order->paths, s->id, s->config.share_fd);
     vms_remove(s->order->paths, s->id);
     if (s->config.held > 0)
         close_fd(&s->config.held); /* who hears of the end may start the next one */

@@ -71,7 +71,7 @@ static void make(const char *id)
 {
     auto_err struct err e = ERR_INIT;
 
-    ASSERT_OK(e, local_make(&paths, id, project, wanted.v, &e));
+    ASSERT_OK(e, local_make(&paths, id, project, 0, wanted.v, &e));
 }
 
 static void assert_no_find(const char *path, const char *part)
@@ -119,10 +119,10 @@ static void test_life(void **state)
     make(id);
     assert_true(exists("sub/new") && exists("a/b/c") && exists("d/e"));
     put("d/file");
-    local_remove(&paths, id);
+    local_remove(&paths, id, 0);
     assert_false(exists("sub/new") || exists("a") || exists("d/e"));
     assert_true(exists("sub/old") && exists("d/file"));
-    local_remove(&paths, id);
+    local_remove(&paths, id, 0);
     assert_true(exists("sub/old"));
 }
 
@@ -136,9 +136,9 @@ static void test_two(void **state)
     strv_split(&wanted, "a/b c");
     make(one);
     make(two);
-    local_remove(&paths, one);
+    local_remove(&paths, one, 0);
     assert_true(exists("a/b") && exists("c"));
-    local_remove(&paths, two);
+    local_remove(&paths, two, 0);
     assert_false(exists("a") || exists("c"));
 }
 
@@ -183,8 +183,45 @@ static void test_hostile(void **state)
     strv_split(&wanted, "a/b");
     ASSERT_OK(e, local_find(&wanted, project, &found, &e));
     assert_int_equal(symlink(outside, a), 0);
-    assert_int_equal(local_make(&paths, id, project, wanted.v, &e), -1);
+    assert_int_equal(local_make(&paths, id, project, 0, wanted.v, &e), -1);
     assert_int_equal(lstat(inner, &st), -1);
+}
+
+/* Another VM, which has the folder above, puts a symlink in the place of the project: what has that
+ * folder open gets it, and nobody else what the link leads to. */
+static void test_replaced(void **state)
+{
+    auto_free char *outside = make_dir(dir, "outside"), *above = make_dir(dir, "above");
+    auto_free char *moved = mem_printf("%s/moved", dir), *made = mem_printf("%s/moved/p/a", dir);
+    auto_free char *lured = make_dir(outside, "p"), *wrong = mem_printf("%s/a", lured);
+    auto_close int fd = -1;
+    auto_err struct err e = ERR_INIT;
+    struct stat st;
+    char id[9];
+    auto_close int lock = start(id);
+
+    (void)state;
+    free(project);
+    project = make_dir(above, "p");
+    fd = open(project, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    strv_push(&wanted, "a");
+    assert_int_equal(rename(above, moved), 0);
+    assert_int_equal(symlink(outside, above), 0);
+    assert_int_equal(local_find(&wanted, project, &found, &e), -1);
+    err_clear(&e);
+    assert_int_equal(local_make(&paths, id, project, 0, wanted.v, &e), -1);
+    err_clear(&e);
+    assert_int_equal(lstat(wrong, &st), -1);
+    ASSERT_OK(e, local_make(&paths, id, project, fd, wanted.v, &e));
+    assert_int_equal(lstat(wrong, &st), -1);
+    assert_int_equal(lstat(made, &st), 0);
+    assert_int_equal(mkdir(wrong, 0700), 0);
+    local_remove(&paths, id, fd);
+    assert_int_equal(lstat(made, &st), -1);
+    ASSERT_OK(e, local_make(&paths, id, project, fd, wanted.v, &e));
+    close_fd(&lock);
+    vms_sweep(&paths);
+    assert_int_equal(lstat(wrong, &st), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -192,7 +229,8 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_find), TEST(test_life), TEST(test_two), TEST(test_sweep), TEST(test_hostile),
+        TEST(test_find),  TEST(test_life),    TEST(test_two),
+        TEST(test_sweep), TEST(test_hostile), TEST(test_replaced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
