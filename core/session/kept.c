@@ -102,7 +102,9 @@ int kept_prepare(const struct paths *p, const char *project, const char *agent,
     text = describe_store(project, agent, launch);
     if (write_store(dir, text, e) < 0)
         return err_prefix(e, "%s", store);
-    out->dir = steal_ptr(&files_dir);
+    out->dir = realpath(files_dir, NULL);
+    if (!out->dir)
+        return err_errno(e, errno, "cannot open %s", files_dir);
     for (size_t i = 0; i < launch->n; i++)
         if (is_kept(&launch->steps[i]) && make_item(files, &launch->steps[i], out, e) < 0) {
             err_prefix(e, "what %s keeps of this folder", agent);

@@ -18,7 +18,7 @@
 
 /* What a VM gets of it; nothing where dir is NULL. */
 struct kept {
-    char *dir; /* the share */
+    char *dir; /* the share, canonical */
     struct guest_keep *items;
     size_t n;
 };

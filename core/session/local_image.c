@@ -85,7 +85,7 @@ static int make_image(const char *folder, int dir, const char *project, uint64_t
 int local_image_take(const struct paths *p, const char *project, uint64_t size, bool anew,
                      struct local_image *out, struct err *e)
 {
-    auto_free char *folder = paths_local(p, project);
+    auto_free char *folder = paths_local(p, project), *real = NULL;
     auto_close int dir = -1;
     int rc = 0;
 
@@ -98,13 +98,16 @@ int local_image_take(const struct paths *p, const char *project, uint64_t size, 
     out->lock = file_lock_at(dir, PATHS_LOCAL_LOCK, false, false, e);
     if (out->lock < 0)
         return errno == EWOULDBLOCK ? 1 : -1;
-    if (anew || faccessat(dir, PATHS_LOCAL_IMAGE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    real = realpath(folder, NULL);
+    if (!real)
+        rc = err_errno(e, errno, "cannot open it");
+    else if (anew || faccessat(dir, PATHS_LOCAL_IMAGE, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         rc = make_image(folder, dir, project, size, e);
     if (rc < 0) {
         local_image_free(out);
         return err_prefix(e, "%s", folder);
     }
-    out->path = mem_printf("%s/" PATHS_LOCAL_IMAGE, folder);
+    out->path = mem_printf("%s/" PATHS_LOCAL_IMAGE, real);
     return 0;
 }
 

@@ -18,7 +18,7 @@
 #include "model/paths.h"
 
 struct local_image {
-    char *path; /* NULL: none */
+    char *path; /* canonical; NULL: none */
     int lock;
 };
 

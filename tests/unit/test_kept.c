@@ -60,6 +60,22 @@ static void test_nothing(void **state)
     assert_int_equal(rmdir(paths.sessions), 0); /* still empty */
 }
 
+/* The data folder may have been moved behind a symlink; what is mounted must be found without. */
+static void test_moved(void **state)
+{
+    auto_plan struct plan p = PLAN_INIT;
+    auto_free char *moved = mem_printf("%s-moved", paths.sessions);
+    struct kept kept = {0};
+
+    (void)state;
+    assert_int_equal(rename(paths.sessions, moved), 0);
+    assert_int_equal(symlink(moved, paths.sessions), 0);
+    add_keep(&p, PLAN_KEEP, "~/.a", "");
+    prepare("/p", &p, &kept);
+    assert_true(str_starts(kept.dir, moved));
+    kept_free(&kept);
+}
+
 #define UUID "6f0c2e1a-5b1c-4c7e-9d0a-3f8e2b7a9c11"
 
 static void test_list(void **state)
@@ -172,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_pattern, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),

@@ -76,6 +76,21 @@ static void test_take(void **state)
     local_image_free(&one);
 }
 
+/* The data folder may have been moved behind a symlink; what is mounted must be found without. */
+static void test_moved(void **state)
+{
+    auto_free char *link = mem_printf("%s/link", dir);
+    auto_free char *expected = mem_printf("%s/" PATHS_LOCAL_IMAGE, folder);
+    struct local_image image;
+
+    (void)state;
+    assert_int_equal(symlink(dir, link), 0);
+    paths.data = link;
+    assert_int_equal(take(false, &image), 0);
+    assert_string_equal(image.path, expected);
+    local_image_free(&image);
+}
+
 /* One that was being made when it crashed is no image. */
 static void test_crash(void **state)
 {
@@ -128,7 +143,8 @@ static void test_prune(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_take), TEST(test_crash), TEST(test_prune)};
+    const struct CMUnitTest tests[] = {TEST(test_take), TEST(test_moved), TEST(test_crash),
+                                       TEST(test_prune)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
