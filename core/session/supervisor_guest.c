@@ -98,6 +98,21 @@ static void tell_no_image(struct supervisor *s, int errnum)
     clients_tell_creator(s, text);
 }
 
+/* Folders of the project, and what an earlier VM left in those that are kept, may be why: that is
+ * no fault of a saved VM. */
+static void tell_unready(struct supervisor *s, const char *text)
+{
+    const struct guest_identity *id = &s->order->identity;
+    struct err why = ERR_INIT;
+
+    err_set(&why, "the VM could not be made ready: %s", text);
+    if (id->image)
+        err_advise(&why, "if it is about /var/lib/agentvm/local: --reset makes what is kept of "
+                         "[guest-local] folders anew");
+    s->outside = id->locals && id->locals[0];
+    supervisor_fail(s, &why);
+}
+
 /* The end of one of our own requests. */
 static void on_own_stream(struct supervisor *s, const struct frame *f)
 {
@@ -119,8 +134,7 @@ static void on_own_stream(struct supervisor *s, const struct frame *f)
             become_ready(s);
             return;
         }
-        err_set(&why, "the VM could not be made ready: %s", text);
-        supervisor_fail(s, &why);
+        tell_unready(s, text);
     } else if (f->stream == STREAM_CLOCK) {
         s->clock_on_way = false;
         supervisor_tell_time(s);
