@@ -14,7 +14,8 @@
 #define GIT_NAME ".git"
 #define ANYWHERE "**/"
 
-enum { MASKS_MAX = 1000 }; /* each is a mount */
+/* Each is a mount. */
+enum { MASKS_MAX = 1000, FOLDERS_MAX = 5000 };
 
 struct search {
     const struct profile *p;
@@ -185,28 +186,34 @@ static void sort(struct strv *list)
 }
 
 /* The folders of a root that lead to a path in it. */
-static void add_folders(const char *root, const char *path, struct strv *out)
+static int add_folders(const char *root, const char *path, struct strv *out, struct err *e)
 {
     for (const char *p = strchr(path + strlen(root) + 1, '/'); p; p = strchr(p + 1, '/')) {
         auto_free char *folder = mem_dup(path, (size_t)(p - path));
 
-        if (!strv_has(out, folder))
-            strv_push(out, folder);
+        if (strv_has(out, folder))
+            continue;
+        if (out->n == FOLDERS_MAX)
+            return err_set(e, "more than %d folders lead to what is git's", FOLDERS_MAX);
+        strv_push(out, folder);
     }
+    return 0;
 }
 
-static void take_finds(struct search *s, struct view_finds *out)
+static int take_finds(struct search *s, struct view_finds *out, struct err *e)
 {
     strv_push_all(&out->git, s->found.repositories.v);
     strv_push_all(&out->git, s->found.linked.v);
     sort(&out->git);
     for (size_t i = 0; i < out->git.n; i++)
         for (size_t j = 0; j < s->found.roots->n; j++)
-            if (view_is_inside(out->git.v[i], s->found.roots->v[j]))
-                add_folders(s->found.roots->v[j], out->git.v[i], &out->folders);
+            if (view_is_inside(out->git.v[i], s->found.roots->v[j]) &&
+                add_folders(s->found.roots->v[j], out->git.v[i], &out->folders, e) < 0)
+                return err_prefix(e, "cannot protect every " GIT_NAME);
     for (size_t i = 0; i < s->found.masks.n; i++)
         strv_push(&out->masks, s->found.masks.v[i] + strlen(s->project) + 1);
     sort(&out->masks);
+    return 0;
 }
 
 int view_find(const struct profile *p, const char *home, const char *project,
@@ -225,7 +232,7 @@ int view_find(const struct profile *p, const char *home, const char *project,
     s.git = s.git && roots.n > 0;
     rc = search(&s, e);
     if (rc == 0)
-        take_finds(&s, out);
+        rc = take_finds(&s, out, e);
     git_search_free(&s.found);
     return rc;
 }
