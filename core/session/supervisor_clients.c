@@ -181,7 +181,6 @@ static void on_client_frame(void *arg, struct conn *conn, const struct frame *f)
         if (!c->greeted)
             on_client_closed(c, conn, NULL);
     } else if (f->type == FRAME_STOP_VM) {
-        free(steal_ptr(&c->record));
         stop_for(c);
     } else if (f->type == FRAME_TTY) {
         on_tty(c, f);

@@ -27,7 +27,8 @@ struct client {
     struct supervisor *sup;
     struct conn *conn;
     bool creator, greeted;
-    char *record; /* of the creator's run, until it ends that itself; or NULL */
+    char *record; /* of the creator's run, which it writes itself if it lives to see the end; or
+                     NULL */
     int tty;      /* terminal to rescue when the client is killed, or -1 */
     struct termios saved;
 };
