@@ -185,6 +185,10 @@ static int take_image(struct session *s, struct err *e)
     if (p->locals.n == 0 || !p->locals_keep)
         return 0;
     rc = local_image_take(&s->paths, s->project, p->disk, s->options.reset, &s->image, e);
+    if (rc == 1 && s->options.reset) {
+        err_set(e, "another VM of this folder has what is kept of [guest-local] folders");
+        return err_advise(e, "end it before --reset makes them anew: agentvm stop");
+    }
     if (rc == 1)
         log_warn("another VM of this folder has what is kept of [guest-local] folders; in this one "
                  "they are empty, and thrown away at its end");
