@@ -70,10 +70,7 @@ started() {
     esac
 }
 
-# pause SECONDS: forks nothing, unlike reading from a process substitution does
-mkfifo "$T/never"
-exec {never}<>"$T/never"
-pause() { read -r -t "$1" -u "$never" || :; }
+. "$ROOT/tests/pause.sh" "$T"
 
 # until_true SECONDS COMMAND...: waits for something that another process does
 until_true() {

@@ -38,10 +38,7 @@ expect() {
     [ "$2" = "$3" ] || fail "$1: expected [$2], got [$3]"
 }
 
-# pause SECONDS: forks nothing, unlike reading from a process substitution does
-mkfifo "$tmp/never"
-exec {never}<>"$tmp/never"
-pause() { read -r -t "$1" -u "$never" || :; }
+. "$repo/tests/pause.sh" "$tmp"
 
 # wait_for SECONDS COMMAND...: polls a condition of another process, with a deadline.
 wait_for() {
