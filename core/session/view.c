@@ -143,11 +143,13 @@ static void add_pin(const struct mounts *m, const char *path, bool readonly, str
         return;
     }
     for (size_t i = 0; i < m->hosts.n; i++) {
-        const char *below = path + strlen(m->hosts.v[i]);
+        const char *below;
 
-        if (view_is_inside(path, m->hosts.v[i]))
-            add_bind(v, JAIL_PIN_MOUNTED, mem_printf("%s%s", m->guests.v[i], below),
-                     mem_printf(SHARE_MOUNTS "/%zu%s", i, below), readonly);
+        if (!view_is_inside(path, m->hosts.v[i]))
+            continue;
+        below = path + strlen(m->hosts.v[i]);
+        add_bind(v, JAIL_PIN_MOUNTED, mem_printf("%s%s", m->guests.v[i], below),
+                 mem_printf(SHARE_MOUNTS "/%zu%s", i, below), readonly);
     }
 }
 
