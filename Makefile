@@ -9,8 +9,12 @@ CC ?= cc
 # make V=1 shows the commands.
 say = @$(if $(V),,printf '  %-5s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@);)
 
-# make SANITIZE=1 builds into its own folder with ASan and UBSan.
-ifdef SANITIZE
+# make SANITIZE=1 builds into its own folder with ASan and UBSan, FUZZ=1 into another for libFuzzer, too.
+ifdef FUZZ
+BUILD := build/fuzz
+CC := clang
+SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifdef SANITIZE
 BUILD := build/asan
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 else
@@ -148,7 +152,7 @@ uninstall:
 # Debian packages for building, running and testing; sudo only where needed.
 DEPS := gcc libc6-dev make pkg-config libcjson-dev libinih-dev libmd-dev libvterm-dev \
 	qemu-system-x86 qemu-utils mmdebstrap uidmap debian-archive-keyring e2fsprogs \
-	libcmocka-dev libasan8 libubsan1 clang-format python3 git openssh-client tmux sudo procps iproute2 mandoc groff-base \
+	libcmocka-dev libasan8 libubsan1 clang libclang-rt-dev clang-format python3 git openssh-client tmux sudo procps iproute2 mandoc groff-base \
 	build-essential dpkg-dev debhelper lintian zsh fish ripgrep
 deps:
 	@missing=; for p in $(DEPS); do \

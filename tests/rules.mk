@@ -8,12 +8,11 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libhigh.a $(BUILD)/
 
 unit-bin: $(UNIT_BIN)
 
-# Fuzz targets take libFuzzer's entry point; driver.c replays a corpus and mutates it.
-FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_BIN := $(foreach t,$(FUZZ),$(BUILD)/tests/$(t))
+# With FUZZ=1.
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/driver.o $(BUILD)/libhigh.a $(BUILD)/liblow.a
-	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libhigh.a $(BUILD)/liblow.a
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 fuzz-bin: $(FUZZ_BIN)
 
@@ -51,10 +50,12 @@ $(BUILD)/tests/test_claude: | $(BUILD)/plugins/claude.so $(BUILD)/sdk/hello.so $
 $(BUILD)/tests/test_codex: | $(BUILD)/plugins/codex.so $(TEST_PLUGIN_SO)
 $(BUILD)/tests/test_chrome_mcp: | $(BUILD)/plugins/chrome-mcp.so
 
-# Everything that a rung needs; the sanitized half in a make of its own, as BUILD differs.
+# Everything that a rung needs; what is sanitized in a make of its own, as BUILD differs.
 SANITIZED = +$(MAKE) --no-print-directory SANITIZE=1
+FUZZED = +$(MAKE) --no-print-directory FUZZ=1
 check-build: all unit-bin $(SDK_SO)
-	$(SANITIZED) unit-bin fuzz-bin
+	$(SANITIZED) unit-bin
+	$(FUZZED) fuzz-bin
 
 check: check-build
 	tests/run all
@@ -67,7 +68,7 @@ check-asan:
 	$(SANITIZED) unit-bin
 	tests/run asan
 check-fuzz:
-	$(SANITIZED) fuzz-bin
+	$(FUZZED) fuzz-bin
 	tests/run fuzz
 check-fake check-vm: check-%: all $(SDK_SO) $(TEST_PLUGIN_SO)
 	tests/run $*
@@ -75,7 +76,7 @@ check-fake check-vm: check-%: all $(SDK_SO) $(TEST_PLUGIN_SO)
 # What takes longer than a check may: an hour for each of the targets is make fuzz FUZZ_SECONDS=3600.
 FUZZ_SECONDS ?= 60
 fuzz:
-	$(SANITIZED) fuzz-bin
+	$(FUZZED) fuzz-bin
 	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 soak: all
 	tests/vm/soak </dev/null

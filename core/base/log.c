@@ -56,7 +56,8 @@ static void draw_status(void)
         put(state.status, strlen(state.status));
 }
 
-static void put_line(const char *kind, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void put_line(const char *kind, const char *fmt,
+                                                           va_list ap)
 {
     char line[4096];
     int prefix = 0, n;

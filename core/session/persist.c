@@ -330,6 +330,7 @@ int persist_create(const struct paths *p, struct persist *v, bool replace, struc
     auto_close int vms = vms_lock(p, e);
     int rc;
 
+    (void)old_disk; /* closed last */
     if (vms < 0)
         return -1;
     v->dir = steal_ptr(&dir);
@@ -350,6 +351,7 @@ int persist_remove(const struct paths *p, const char *dir, struct err *e)
     auto_free char *draft = mem_printf("%s/" PATHS_KEPT_VM_NEW, p->vms);
     int rc;
 
+    (void)disk; /* closed last */
     if (vms < 0)
         return -1;
     remove_draft(p);

@@ -34,7 +34,6 @@ static const char *wanted_name(const struct session *s)
 /* A name is for one VM of the folder that runs or is kept. */
 static int check_free(struct session *s, struct err *e)
 {
-    auto_persist struct persist v = PERSIST_INIT;
     auto_vm_infos struct vm_infos vms = {0};
     auto_free char *dir = paths_kept_vm(&s->paths, s->project, s->options.name);
 

@@ -1,4 +1,4 @@
-/* A fuzz target: libFuzzer's entry point, which driver.c calls where there is no libFuzzer. */
+/* A fuzz target: libFuzzer's entry point. */
 #ifndef AGENTVM_TESTS_FUZZ_H
 #define AGENTVM_TESTS_FUZZ_H
 
