@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "guest/emulator.h"
 
 /* The first row is what `agentvm` without a command does. */
 const struct command commands[] = {
@@ -219,8 +220,9 @@ int main(int argc, char **argv)
     auto_err struct err e = ERR_INIT;
     int code;
 
-    (void)argc;
     open_standard_streams();
+    if (argc == 2 && strcmp(argv[1], EMULATOR_COMMAND) == 0)
+        emulator_main();
     code = dispatch(argv + (argv[0] != NULL), &e);
     return code < 0 ? cli_report(&e) : code;
 }

@@ -33,15 +33,11 @@ static void on_answer(const char *s, size_t len, void *user)
         buf_append(screen->answers, s, len);
 }
 
-static int clamp(unsigned n, unsigned min, unsigned max)
-{
-    return (int)(n < min ? min : n > max ? max : n);
-}
-
 static void open_emulator(struct screen *s, unsigned rows, unsigned columns)
 {
-    s->rows = clamp(rows, 1, SCREEN_ROWS_MAX);
-    s->columns = clamp(columns, SCREEN_COLUMNS_MIN, SCREEN_COLUMNS_MAX);
+    screen_fit(&rows, &columns);
+    s->rows = (int)rows;
+    s->columns = (int)columns;
     s->vt = vterm_new(s->rows, s->columns);
     vterm_set_utf8(s->vt, 1);
     vterm_output_set_callback(s->vt, on_answer, s);
@@ -374,8 +370,8 @@ void screen_resize(struct screen *s, unsigned rows, unsigned columns, struct ter
     struct part p;
     int cursor = cursor_of(s).row;
 
-    if (clamp(rows, 1, SCREEN_ROWS_MAX) == s->rows &&
-        clamp(columns, SCREEN_COLUMNS_MIN, SCREEN_COLUMNS_MAX) == s->columns)
+    screen_fit(&rows, &columns);
+    if ((int)rows == s->rows && (int)columns == s->columns)
         return;
     terminal_note_resize(on);
     open_emulator(s, rows, columns);

@@ -6,8 +6,9 @@
  *                         STARTED  <-------------------
  *               <-------  DETACHED n: the VM's life hangs on the agent from now on
  *
- * What the agent writes goes into the log, and on a terminal of its own through the filter into an
- * emulator.  One client at a time is attached; see viewer.h. */
+ * What the agent writes goes into the log, and on a terminal of its own to supervisor_attach.c. */
+#include "session/supervisor_agent.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,197 +16,39 @@
 #include "base/mem.h"
 #include "channel/fields.h"
 #include "guest/exec.h"
-#include "guest/screen.h"
-#include "session/agent_log.h"
 #include "session/record.h"
-#include "session/supervisor_internal.h"
-#include "session/viewer.h"
-
-struct agent {
-    struct supervisor *sup;
-    uint32_t stream;      /* the guest's */
-    struct client *maker; /* until the agent is ours */
-    uint32_t maker_stream;
-    bool running, ended;
-    struct exit_status status;
-    char *record, *failure;
-    int64_t since_us;
-    struct agent_log log;
-    struct terminal_filter filter;
-    struct screen *screen; /* NULL: it has no terminal */
-    struct buf input;      /* for the agent, which has not taken it yet */
-    struct viewer viewer;
-};
-
-/* ---- towards who is attached ---------------------------------------------------------------- */
-
-static void tell_error(struct client *c, uint32_t stream, const char *text)
-{
-    auto_buf struct buf payload = BUF_INIT;
-    uint8_t code[4];
-
-    put_u32(code, EXIT_AGENTVM);
-    buf_append(&payload, code, sizeof(code));
-    buf_puts(&payload, text);
-    conn_send(c->conn, FRAME_ERROR, 0, stream, payload.data, payload.len);
-}
-
-static void leave(struct agent *a)
-{
-    viewer_clear(&a->viewer);
-    a->input.len = 0;
-}
 
 /* ---- towards the agent ---------------------------------------------------------------------- */
 
-static void send_input(struct agent *a)
+/* Sends what the agent takes of b; returns how much that was. */
+static size_t send_some(struct agent *a, struct buf *b)
 {
     struct relay *r = a->sup->relay;
+    size_t n = b->len, max = r ? relay_window(r, a->stream) : 0;
 
-    while (r && a->input.len > 0 && relay_window(r, a->stream) > 0) {
-        size_t n = a->input.len, max = relay_window(r, a->stream);
+    if (n > max)
+        n = max;
+    if (n > FRAME_PAYLOAD_MAX)
+        n = FRAME_PAYLOAD_MAX;
+    if (n > 0)
+        relay_send(r, a->stream, FRAME_DATA, LANE_IN, b->data, n);
+    buf_consume(b, n);
+    return n;
+}
 
-        if (n > max)
-            n = max;
-        if (n > FRAME_PAYLOAD_MAX)
-            n = FRAME_PAYLOAD_MAX;
-        relay_send(r, a->stream, FRAME_DATA, LANE_IN, a->input.data, n);
-        buf_consume(&a->input, n);
+void agent_send_input(struct agent *a)
+{
+    size_t n;
+
+    while (send_some(a, &a->answers) > 0)
+        continue;
+    while (a->answers.len == 0 && (n = send_some(a, &a->input)) > 0)
         if (a->viewer.client)
             conn_send_u32(a->viewer.client->conn, FRAME_CREDIT, LANE_IN, a->viewer.stream,
                           (uint32_t)n);
-    }
-}
-
-static void resize(struct agent *a, uint16_t rows, uint16_t columns)
-{
-    uint8_t size[4];
-
-    put_u16(size, rows);
-    put_u16(size + 2, columns);
-    screen_resize(a->screen, rows, columns, &a->filter.on);
-    relay_send(a->sup->relay, a->stream, FRAME_RESIZE, LANE_IN, size, sizeof(size));
-}
-
-static void detach(struct agent *a)
-{
-    conn_send(a->viewer.client->conn, FRAME_DETACHED, 0, a->viewer.stream, NULL, 0);
-    leave(a);
-}
-
-static void on_viewer_input(struct agent *a, const struct frame *f)
-{
-    struct viewer *v = &a->viewer;
-    size_t before = a->input.len;
-
-    if (before + f->len > FLOW_WINDOW) {
-        tell_error(v->client, v->stream, "more data than the window allows");
-        leave(a);
-        return;
-    }
-    if (detach_keys_take(&v->keys, (const char *)f->payload, f->len, &a->input)) {
-        send_input(a); /* what was typed before them */
-        detach(a);
-        return;
-    }
-    /* What the keys took is as good as written; a key that is held back may exceed it. */
-    if (a->input.len - before < f->len)
-        conn_send_u32(v->client->conn, FRAME_CREDIT, LANE_IN, v->stream,
-                      (uint32_t)(f->len - (a->input.len - before)));
-    send_input(a);
-}
-
-static void on_viewer_frame(struct agent *a, const struct frame *f)
-{
-    switch (f->type) {
-    case FRAME_DATA:
-        on_viewer_input(a, f);
-        break;
-    case FRAME_CREDIT:
-        viewer_credit(&a->viewer, f->len == 4 ? get_u32(f->payload) : 0, a->screen, &a->filter.on);
-        break;
-    case FRAME_RESIZE:
-        if (f->len == 4)
-            resize(a, get_u16(f->payload), get_u16(f->payload + 2));
-        break;
-    case FRAME_EOF:
-    case FRAME_STOP:
-        detach(a);
-        break;
-    case FRAME_RESET:
-        leave(a);
-        break;
-    }
-}
-
-/* ---- attaching ------------------------------------------------------------------------------ */
-
-static const char *why_not(const struct agent *a, bool steal)
-{
-    if (!a || !a->running)
-        return "the agent of this VM is not detached: it runs on the terminal of the agentvm that "
-               "started it; agentvm shell opens another one";
-    if (!a->screen)
-        return "the agent has no terminal, as it was started without one; see agentvm logs -f";
-    if (a->viewer.client && !steal)
-        return "somebody is attached already; agentvm attach --steal takes the agent over";
-    return NULL;
-}
-
-static void attach(struct supervisor *s, struct client *c, const struct frame *f)
-{
-    struct field_reader r = field_reader(f->payload, f->len);
-    struct agent *a = s->agent;
-    uint32_t size = 24u << 16 | 80, steal = 0;
-    struct field field;
-    const char *why;
-
-    while (field_next(&r, &field)) {
-        if (field.tag == TAG_TTY)
-            size = field_u32(&field, size);
-        else if (field.tag == TAG_STEAL)
-            steal = field_u32(&field, 0);
-    }
-    why = why_not(a, steal != 0);
-    if (why) {
-        tell_error(c, f->stream, why);
-        return;
-    }
-    if (a->viewer.client)
-        tell_error(a->viewer.client, a->viewer.stream, "another terminal took the agent over");
-    leave(a);
-    a->viewer =
-        (struct viewer){.client = c, .conn = c->conn, .stream = f->stream, .window = FLOW_WINDOW};
-    resize(a, (uint16_t)(size >> 16), (uint16_t)size);
-    viewer_paint(&a->viewer, a->screen, &a->filter.on, true);
-}
-
-static bool is_attach(const struct frame *f)
-{
-    struct field_reader r = field_reader(f->payload, f->len);
-    struct field field;
-
-    return f->type == FRAME_OPEN && field_next(&r, &field) && field.tag == TAG_KIND &&
-           field_u32(&field, 0) == OPEN_ATTACH;
 }
 
 /* ---- the agent's own stream ----------------------------------------------------------------- */
-
-static void on_output(struct agent *a, const struct frame *f)
-{
-    auto_buf struct buf passed = BUF_INIT;
-
-    agent_log_append(&a->log, f->payload, f->len);
-    relay_credit(a->sup->relay, a->stream, f->lane, f->len);
-    if (!a->screen)
-        return;
-    terminal_filter(&a->filter, f->payload, f->len, &passed);
-    /* Questions are answered by the terminal that is attached, or else by the emulator. */
-    screen_feed(a->screen, passed.data, passed.len,
-                a->viewer.client || a->input.len > SCREEN_ANSWERS_MAX ? NULL : &a->input);
-    viewer_show(&a->viewer, &passed, &a->filter.on);
-    send_input(a);
-}
 
 static void on_started(struct agent *a)
 {
@@ -223,7 +66,7 @@ static void on_started(struct agent *a)
     }
     maker->creator = false;
     conn_send(maker->conn, FRAME_DETACHED, 0, a->maker_stream, NULL, 0);
-    if (!a->screen)
+    if (!a->emulator)
         relay_send(a->sup->relay, a->stream, FRAME_EOF, LANE_IN, NULL, 0);
 }
 
@@ -235,7 +78,7 @@ static void on_end(struct agent *a, const struct frame *f)
     if (client)
         conn_send(client->conn, f->type, 0, stream, f->payload, f->len);
     a->maker = NULL;
-    leave(a);
+    agent_leave(a);
     if (!a->running)
         return; /* its creator, who was told why, ends the VM */
     a->ended = f->type == FRAME_EXIT && f->len == 8;
@@ -256,10 +99,11 @@ static void on_agent_frame(void *arg, const struct frame *f)
         on_started(a);
         break;
     case FRAME_DATA:
-        on_output(a, f);
+        agent_log_append(&a->log, f->payload, f->len);
+        agent_show(a, f);
         break;
     case FRAME_CREDIT:
-        send_input(a);
+        agent_send_input(a);
         break;
     case FRAME_EXIT:
     case FRAME_ERROR:
@@ -276,22 +120,35 @@ static void begin(struct supervisor *s, struct client *c, const struct frame *f)
     struct agent *a = mem_zalloc(1, sizeof(*a));
     auto_err struct err e = ERR_INIT;
     struct field field;
+    uint32_t size = 0;
+    bool tty = false;
 
     *a = (struct agent){.sup = s, .maker = c, .maker_stream = f->stream};
     while (field_next(&r, &field)) {
-        uint32_t size = field_u32(&field, 0);
-
-        if (field.tag == TAG_TTY && !a->screen)
-            a->screen = screen_new(size >> 16, size & 0xffff);
-        else if (field.tag == TAG_DETAIL && !a->record)
+        if (field.tag == TAG_TTY && !tty) {
+            tty = true;
+            size = field_u32(&field, 0);
+        } else if (field.tag == TAG_DETAIL && !a->record) {
             a->record = field_str(&field);
+        }
     }
     s->agent = a;
     a->stream = relay_open(s->relay, on_agent_frame, a);
     if (agent_log_create(&a->log, s->order->paths, s->id, &e) < 0) {
-        tell_error(c, f->stream, err_msg(&e));
+        agent_tell_error(c, f->stream, err_msg(&e));
         a->maker = NULL;
+    } else if (tty) {
+        agent_start_emulator(a, (uint16_t)(size >> 16), (uint16_t)size);
     }
+}
+
+static bool is_attach(const struct frame *f)
+{
+    struct field_reader r = field_reader(f->payload, f->len);
+    struct field field;
+
+    return f->type == FRAME_OPEN && field_next(&r, &field) && field.tag == TAG_KIND &&
+           field_u32(&field, 0) == OPEN_ATTACH;
 }
 
 bool agent_takes_frame(struct supervisor *s, struct client *c, const struct frame *f)
@@ -304,7 +161,7 @@ bool agent_takes_frame(struct supervisor *s, struct client *c, const struct fram
         return true;
     }
     if (is_attach(f)) {
-        attach(s, c, f);
+        agent_attach(s, c, f);
         return true;
     }
     if (a && a->maker == c && a->maker_stream == f->stream) {
@@ -313,7 +170,7 @@ bool agent_takes_frame(struct supervisor *s, struct client *c, const struct fram
         return true;
     }
     if (a && a->viewer.client == c && a->viewer.stream == f->stream) {
-        on_viewer_frame(a, f);
+        agent_take_viewer_frame(a, f);
         return true;
     }
     return false;
@@ -326,7 +183,7 @@ void agent_forget_client(struct supervisor *s, const struct client *c)
     if (a && a->maker == c)
         a->maker = NULL;
     if (a && a->viewer.client == c)
-        leave(a);
+        agent_leave(a);
 }
 
 bool agent_is_detached(const struct supervisor *s)
@@ -334,13 +191,18 @@ bool agent_is_detached(const struct supervisor *s)
     return s->agent && s->agent->running;
 }
 
-void agent_tell(struct supervisor *s, const char *text)
+void agent_log_line(struct agent *a, const char *text)
 {
-    const char *end = agent_is_detached(s) && s->agent->screen ? "\r\n" : "\n";
+    const char *end = a->emulator ? "\r\n" : "\n";
     auto_free char *line = mem_printf("%sagentvm: %s%s", end, text, end);
 
+    agent_log_append(&a->log, line, strlen(line));
+}
+
+void agent_tell(struct supervisor *s, const char *text)
+{
     if (agent_is_detached(s))
-        agent_log_append(&s->agent->log, line, strlen(line));
+        agent_log_line(s->agent, text);
 }
 
 void agent_note_failure(struct supervisor *s, const struct err *why)
@@ -371,10 +233,11 @@ void agent_close(struct supervisor *s)
         return;
     if (a->running && a->record)
         write_record(a);
-    leave(a);
+    agent_leave(a);
     agent_log_close(&a->log);
+    emulator_free(a->emulator);
+    buf_free(&a->answers);
     buf_free(&a->input);
-    screen_free(a->screen);
     free(a->record);
     free(a->failure);
     free(a);

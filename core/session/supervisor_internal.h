@@ -5,6 +5,7 @@
  *   supervisor_clock.c     the guest's clock, which follows the host's
  *   supervisor_clients.c   those who are attached
  *   supervisor_agent.c     the agent that runs on without a terminal of a client's
+ *   supervisor_attach.c    its screen, and who is attached to it
  *   supervisor_ports.c     the guest's ports on this host, and its ssh-agent in the guest
  *   supervisor_logs.c      what console and engine said
  *   supervisor_share.c     what is behind the second share

@@ -20,20 +20,49 @@ static void send_painting(struct viewer *v)
     buf_consume(&v->painting, n);
 }
 
-void viewer_paint(struct viewer *v, const struct screen *s, const struct terminal_modes *on,
+void viewer_paint(struct viewer *v, struct emulator *m, const struct terminal_modes *on,
                   bool scroll)
 {
-    screen_paint(s, on, &v->shown, scroll, &v->painting);
-    v->shown = *on;
+    v->waiting = true;
     v->behind = false;
+    emulator_paint(m, on, &v->shown, scroll);
+}
+
+/* Once it has read all that there was. */
+static void catch_up(struct viewer *v, struct emulator *m, const struct terminal_modes *on)
+{
+    if (v->behind && !v->waiting && v->painting.len == 0 && v->window == FLOW_WINDOW)
+        viewer_paint(v, m, on, false);
+}
+
+void viewer_painted(struct viewer *v, const struct buf *painting,
+                    const struct terminal_modes *left_on, struct emulator *m,
+                    const struct terminal_modes *on)
+{
+    auto_buf struct buf later = v->later;
+
+    v->later = BUF_INIT;
+    if (!v->waiting)
+        return;
+    v->waiting = false;
+    v->shown = *left_on;
+    buf_append(&v->painting, painting->data, painting->len);
     send_painting(v);
+    if (later.len > 0)
+        viewer_show(v, &later, on);
+    catch_up(v, m, on);
 }
 
 void viewer_show(struct viewer *v, const struct buf *passed, const struct terminal_modes *on)
 {
     if (!v->client)
         return;
-    if (v->behind || v->painting.len > 0 || passed->len > v->window) {
+    if (v->waiting && !v->behind && v->later.len + passed->len <= FLOW_WINDOW) {
+        buf_append(&v->later, passed->data, passed->len);
+        return;
+    }
+    if (v->waiting || v->behind || v->painting.len > 0 || passed->len > v->window) {
+        buf_free(&v->later);
         v->behind = true;
         return;
     }
@@ -41,18 +70,17 @@ void viewer_show(struct viewer *v, const struct buf *passed, const struct termin
     v->shown = *on;
 }
 
-void viewer_credit(struct viewer *v, uint32_t bytes, const struct screen *s,
+void viewer_credit(struct viewer *v, uint32_t bytes, struct emulator *m,
                    const struct terminal_modes *on)
 {
     v->window = bytes > FLOW_WINDOW - v->window ? FLOW_WINDOW : v->window + bytes;
-    if (v->painting.len > 0)
-        send_painting(v);
-    else if (v->behind && v->window == FLOW_WINDOW)
-        viewer_paint(v, s, on, false);
+    send_painting(v);
+    catch_up(v, m, on);
 }
 
 void viewer_clear(struct viewer *v)
 {
     buf_free(&v->painting);
+    buf_free(&v->later);
     *v = (struct viewer){0};
 }
