@@ -32,6 +32,7 @@ struct emulator {
     bool answered;               /* the piece that it has now */
     struct emulator_order order; /* the last */
     struct buf painting;         /* what came of one */
+    size_t painting_max;
 };
 
 static void lose(struct emulator *m, const char *why);
@@ -70,6 +71,10 @@ static void send_size(struct emulator *m, const struct terminal_modes *on)
 
 static void send_order(struct emulator *m)
 {
+    size_t max = screen_painting_max(m->rows, m->columns);
+
+    if (m->paintings == 0 || max > m->painting_max)
+        m->painting_max = max;
     expect(m);
     m->paintings++;
     m->ahead = m->pieces;
@@ -135,11 +140,9 @@ static bool take_credit(struct emulator *m)
     return true;
 }
 
-/* The size may have been another one when it was asked for. */
 static bool take_part(struct emulator *m, const struct frame *f)
 {
-    if (m->paintings == 0 || f->len == 0 ||
-        m->painting.len + f->len > screen_painting_max(SCREEN_ROWS_MAX, SCREEN_COLUMNS_MAX))
+    if (m->paintings == 0 || f->len == 0 || m->painting.len + f->len > m->painting_max)
         return false;
     buf_append(&m->painting, f->payload, f->len);
     return true;
