@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "image/store.h"
 #include "model/json_text.h"
+#include "session/local.h"
 #include "session/rows.h"
 
 enum { PORTS_SHOWN = 4 }; /* in the table */
@@ -105,6 +106,7 @@ int cmd_list(struct cli *cli, struct err *e)
     int rc = paths_init(&paths, e);
 
     if (rc == 0) {
+        local_sweep(&paths);
         vms_sweep(&paths);
         persist_sweep(&paths);
         store_sweep(&paths);

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "image/prune.h"
 #include "model/json_text.h"
+#include "session/local.h"
 #include "session/local_image.h"
 #include "session/vms.h"
 
@@ -137,6 +138,7 @@ static int prune(const struct paths *p, const struct cli *cli, struct prune_list
     if (parse_days(cli, &days, e) < 0)
         return -1;
     if (!cli->dry_run) {
+        local_sweep(p);
         vms_sweep(p);
         persist_sweep(p);
         store_sweep(p);

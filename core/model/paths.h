@@ -68,6 +68,7 @@ void paths_free(struct paths *p);
 #define PATHS_VM_EMPTY "empty"
 #define PATHS_VM_OVERLAY "overlay.qcow2" /* below data/vms/<id> */
 #define PATHS_VM_FOLDERS "folders.json"
+#define PATHS_VMS_LOCK "lock"        /* below data/vms: a byte of it for each project */
 #define PATHS_LOCAL_IMAGE "disk.img" /* below guest-local/<sha256> */
 #define PATHS_LOCAL_NEW "disk.new"
 #define PATHS_LOCAL_LOCK "lock"

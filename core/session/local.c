@@ -4,19 +4,53 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/json_text.h"
 #include "model/show.h"
+#include "proc/spawn.h"
 #include "session/view.h"
 #include "session/vms.h"
 
-enum { RECORD_MAX = 16 << 20 };
+enum {
+    RECORD_MAX = 16 << 20,
+    SWEEP_MS = 3000, /* removing 1000 folders takes 10; a network file system may take for ever */
+};
+
+/* ---- the lock -------------------------------------------------------------------------------- */
+
+/* Locks the project: what is recorded of it, and what is made and removed there by that.  Whatever
+ * its file system does then, only those wait who need it, too.  All projects have a byte each of
+ * one file.  Returns a descriptor, to be closed; -1 without an error if wait is false and somebody
+ * else has it. */
+static int lock_project(const struct paths *p, const char *project, bool wait, struct err *e)
+{
+    auto_free char *path = mem_printf("%s/" PATHS_VMS_LOCK, p->vms);
+    auto_close int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    struct flock byte = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    char hex[DIGEST_HEX + 1];
+    int rc;
+
+    digest_bytes(project, strlen(project), hex);
+    hex[15] = '\0'; /* 60 bits: an offset has 63 */
+    byte.l_start = (off_t)strtoull(hex, NULL, 16);
+    if (fd < 0)
+        return err_errno(e, errno, "cannot open %s", path);
+    do
+        rc = fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &byte);
+    while (rc < 0 && errno == EINTR);
+    if (rc < 0 && !wait && (errno == EAGAIN || errno == EACCES))
+        return -1;
+    return rc < 0 ? err_errno(e, errno, "cannot lock %s", path) : steal_fd(&fd);
+}
 
 /* ---- the record ------------------------------------------------------------------------------ */
 
@@ -70,8 +104,9 @@ static bool record_read(const struct paths *p, const char *id, struct record *ou
     return out->project != NULL;
 }
 
-/* What was made for other VMs of the project that still run. */
-static void find_others(const struct paths *p, const char *id, const char *project,
+/* What was made for other VMs of the project: those that run, or that ended and are not swept yet.
+ */
+static void find_others(const struct paths *p, const char *id, const char *project, bool running,
                         struct strv *out)
 {
     DIR *dir = opendir(p->vms);
@@ -81,7 +116,7 @@ static void find_others(const struct paths *p, const char *id, const char *proje
         auto_record struct record r = {0};
 
         if (!vms_is_id(entry->d_name) || strcmp(entry->d_name, id) == 0 ||
-            !record_read(p, entry->d_name, &r) || !vms_is_alive(p, entry->d_name))
+            !record_read(p, entry->d_name, &r) || (running && !vms_is_alive(p, entry->d_name)))
             continue;
         if (strcmp(r.project, project) == 0)
             strv_push_all(out, r.folders.v);
@@ -203,11 +238,11 @@ int local_make(const struct paths *p, const char *id, const char *project, int f
 
     if (!folders)
         return 0;
-    lock = vms_lock(p, e);
+    lock = lock_project(p, project, true, e);
     dir = lock < 0 ? -1 : open_project(project, fd, e);
     if (dir < 0)
         return -1;
-    find_others(p, id, project, &others);
+    find_others(p, id, project, false, &others);
     for (size_t i = 0; folders[i]; i++)
         if (add_missing(dir, folders[i], &others, &mine.folders, e) < 0)
             return -1;
@@ -221,32 +256,93 @@ int local_make(const struct paths *p, const char *id, const char *project, int f
     return 0;
 }
 
-static void remove_made(const struct paths *p, const char *id, int fd)
+/* With the project's lock held; what r holds may have changed before. */
+static void remove_made(const struct paths *p, const char *id, const struct record *r, int fd)
 {
     auto_free char *path = paths_vm_disk(p, id, PATHS_VM_FOLDERS);
-    auto_record struct record mine = {0};
     auto_strv struct strv others = STRV_INIT;
-    auto_close int dir = -1;
+    auto_close int dir = open_project(r->project, fd, NULL);
 
-    if (!record_read(p, id, &mine))
-        return;
-    dir = open_project(mine.project, fd, NULL);
-    find_others(p, id, mine.project, &others);
-    for (size_t i = mine.folders.n; dir >= 0 && i-- > 0;)
-        if (!strv_has(&others, mine.folders.v[i]))
-            remove_folder(dir, mine.folders.v[i]);
+    find_others(p, id, r->project, true, &others);
+    for (size_t i = r->folders.n; dir >= 0 && i-- > 0;)
+        if (!strv_has(&others, r->folders.v[i]))
+            remove_folder(dir, r->folders.v[i]);
     unlink(path);
 }
 
 void local_remove(const struct paths *p, const char *id, int fd)
 {
-    auto_close int lock = vms_lock(p, NULL);
+    auto_record struct record mine = {0};
+    auto_close int lock =
+        record_read(p, id, &mine) ? lock_project(p, mine.project, true, NULL) : -1;
 
     if (lock >= 0)
-        remove_made(p, id, fd);
+        remove_made(p, id, &mine, fd);
 }
 
-void local_remove_locked(const struct paths *p, const char *id)
+/* Somebody else may have done so meanwhile, and a VM of the same id may have begun: it has its
+ * record only while it has its lock, which is seen with the project's lock held. */
+static void remove_dead(const struct paths *p, const char *id, bool wait)
 {
-    remove_made(p, id, 0);
+    auto_record struct record before = {0}, now = {0};
+    auto_close int lock =
+        record_read(p, id, &before) ? lock_project(p, before.project, wait, NULL) : -1;
+
+    if (lock >= 0 && record_read(p, id, &now) && strcmp(now.project, before.project) == 0 &&
+        !vms_is_alive(p, id))
+        remove_made(p, id, &now, 0);
+}
+
+void local_remove_dead(const struct paths *p, const char *id)
+{
+    remove_dead(p, id, true);
+}
+
+/* The ids of VMs that left a record. */
+static void find_dead(const struct paths *p, struct strv *out)
+{
+    DIR *dir = opendir(p->vms);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        auto_record struct record r = {0};
+
+        if (vms_is_id(entry->d_name) && record_read(p, entry->d_name, &r) &&
+            !vms_is_alive(p, entry->d_name))
+            strv_push(out, entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+struct sweep {
+    const struct paths *paths;
+    const struct strv *dead;
+};
+
+/* Where another is about to, or waits for the file system, it is left to that. */
+static int sweep_main(void *arg)
+{
+    const struct sweep *s = arg;
+    int null = open("/dev/null", O_RDWR);
+
+    for (int fd = 0; fd < 3 && null >= 0; fd++) /* who reads what we write need not wait */
+        dup2(null, fd);
+    for (size_t i = 0; i < s->dead->n; i++)
+        remove_dead(s->paths, s->dead->v[i], false);
+    return 0;
+}
+
+void local_sweep(const struct paths *p)
+{
+    auto_strv struct strv dead = STRV_INIT;
+    struct sweep sweep = {p, &dead};
+    struct child child = CHILD_INIT;
+    struct exit_status status;
+
+    find_dead(p, &dead);
+    if (dead.n == 0 || spawn_fork(sweep_main, &sweep, NULL, 0, &child, NULL) < 0)
+        return;
+    spawn_wait(&child, clock_ms() + SWEEP_MS, &status, NULL);
+    close_fd(&child.pidfd);
 }

@@ -22,8 +22,10 @@ int local_make(const struct paths *p, const char *id, const char *project, int f
                char *const *folders, struct err *e);
 /* Removes what local_make made; fd as above. */
 void local_remove(const struct paths *p, const char *id, int fd);
-/* The same, by the path, for a VM that is dead, where the folder of disks is locked, see vms_lock.
- */
-void local_remove_locked(const struct paths *p, const char *id);
+/* The same, by the path, unless that VM lives. */
+void local_remove_dead(const struct paths *p, const char *id);
+/* The same of all VMs that are dead, before vms_sweep, which leaves their folders until this is
+ * done.  A file system that does not answer is waited for by a process of its own. */
+void local_sweep(const struct paths *p);
 
 #endif

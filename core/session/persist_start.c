@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/profile_keys.h"
+#include "session/local.h"
 #include "session/session.h"
 #include "session/vms.h"
 #include "vm/qcow2.h"
@@ -339,6 +340,7 @@ int persist_start(struct session *s, struct template *t, const struct plan *plan
     if (rc < 0)
         return -1;
     stage_begin(&s->stages, "start", "starting the VM", false);
+    local_remove_dead(&s->paths, s->persist.id); /* it may have been killed just now */
     if (session_view(s, e) < 0)
         return -1;
     rc = session_start_vm(s, t, MACHINE_BOOT, NULL, e);

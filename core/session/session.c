@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "proc/sock.h"
 #include "proc/tty.h"
+#include "session/local.h"
 #include "session/vms.h"
 
 enum {
@@ -111,6 +112,7 @@ int session_init(struct session *s, const struct session_options *o, struct err 
         session_find_user(&s->user, e) < 0)
         return -1;
     s->user.home = mem_strdup(s->paths.home);
+    local_sweep(&s->paths);
     vms_sweep(&s->paths);
     persist_sweep(&s->paths);
     store_sweep(&s->paths);

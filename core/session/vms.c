@@ -13,7 +13,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "session/local.h"
 
 enum { INFO_MAX = 4 << 20, ID_BYTES = 4 }; /* a path has up to 4 KiB */
 
@@ -87,7 +86,6 @@ static int clear_id(const struct paths *p, const char *id, struct err *e)
 {
     if (is_alive(p->run, id) || is_alive(p->vms, id))
         return err_set(e, "another VM has the ID %s", id);
-    local_remove_locked(p, id);
     vms_remove(p, id);
     return 0;
 }
@@ -301,18 +299,25 @@ void vm_infos_free(struct vm_infos *v)
     *v = (struct vm_infos){0};
 }
 
-static void sweep_folder(const struct paths *p, const char *folder)
+/* A record of folders that were made in a project: local_sweep ends that, which takes what time
+ * the project's file system does, and not with the lock held that all commands need. */
+static bool has_record(const char *folder, const char *id)
+{
+    auto_free char *path = mem_printf("%s/%s/" PATHS_VM_FOLDERS, folder, id);
+
+    return access(path, F_OK) == 0;
+}
+
+static void sweep_folder(const char *folder)
 {
     auto_close int creating = lock_folder(folder, NULL);
     DIR *dir = creating < 0 ? NULL : opendir(folder);
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir))) {
-        if (!vms_is_id(entry->d_name) || is_alive(folder, entry->d_name))
-            continue;
-        if (folder == p->vms)
-            local_remove_locked(p, entry->d_name);
-        remove_folder(folder, entry->d_name);
+        if (vms_is_id(entry->d_name) && !is_alive(folder, entry->d_name) &&
+            !has_record(folder, entry->d_name))
+            remove_folder(folder, entry->d_name);
     }
     if (dir)
         closedir(dir);
@@ -320,6 +325,6 @@ static void sweep_folder(const struct paths *p, const char *folder)
 
 void vms_sweep(const struct paths *p)
 {
-    sweep_folder(p, p->run);
-    sweep_folder(p, p->vms); /* also what a reboot left: run is gone then, the disks are not */
+    sweep_folder(p->run);
+    sweep_folder(p->vms); /* also what a reboot left: run is gone then, the disks are not */
 }

@@ -57,7 +57,7 @@ void vm_infos_free(struct vm_infos *v);
 cJSON *ports_to_json(const struct port_pair *pairs, size_t n);
 /* Whether the VM lives that a folder of disks is of. */
 bool vms_is_alive(const struct paths *p, const char *id);
-/* Removes what dead VMs left behind. */
+/* Removes what dead VMs left behind; what they made in projects is local_sweep's. */
 void vms_sweep(const struct paths *p);
 /* Whether a word names the VM: by its id, or by its name in the project's folder. */
 bool vm_answers(const struct vm_info *v, const char *word, const char *project);

@@ -1,6 +1,7 @@
 /* session/local: folders that a VM has on its own disk, and what of them is made on the host. */
 #include "helpers.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "session/local.h"
@@ -72,6 +73,20 @@ static void make(const char *id)
     auto_err struct err e = ERR_INIT;
 
     ASSERT_OK(e, local_make(&paths, id, project, 0, wanted.v, &e));
+}
+
+static void sweep(void)
+{
+    local_sweep(&paths);
+    vms_sweep(&paths);
+}
+
+static bool has_folder(const char *id)
+{
+    auto_free char *path = mem_printf("%s/%s", paths.vms, id);
+    struct stat st;
+
+    return lstat(path, &st) == 0;
 }
 
 static void assert_no_find(const char *path, const char *part)
@@ -156,17 +171,70 @@ static void test_sweep(void **state)
     make(one);
     make(two);
     close(lock);
-    vms_sweep(&paths);
+    sweep();
     assert_true(exists("a/b") && exists("c") && exists("d"));
     assert_int_equal(file_remove_tree_at(AT_FDCWD, a, NULL), 0);
     assert_int_equal(symlink(outside, a), 0);
     assert_int_equal(rmdir(c), 0);
     put("c");
     close(other);
-    vms_sweep(&paths);
+    sweep();
     assert_false(exists("d"));
     assert_true(exists("c"));
     assert_int_equal(rmdir(inner), 0);
+}
+
+/* A project whose file system does not answer would hold up whoever waits for the lock of all VMs:
+ * nothing is done in a project with that held, and what is to be done there is not forgotten. */
+static void test_locks(void **state)
+{
+    auto_err struct err e = ERR_INIT;
+    char one[9], two[9];
+    int lock = start(one), other = start(two);
+    int vms = vms_lock(&paths, &e);
+
+    (void)state;
+    alarm(20); /* for who waits for it */
+    strv_split(&wanted, "a/b");
+    make(one);
+    local_remove(&paths, one, 0);
+    assert_false(exists("a"));
+    make(one);
+    make(two);
+    close(lock);
+    local_sweep(&paths);
+    assert_true(exists("a/b"));
+    close(other);
+    close(vms);
+    vms_sweep(&paths);
+    assert_true(exists("a/b") && !has_folder(one) && has_folder(two));
+    vms = vms_lock(&paths, &e);
+    local_sweep(&paths);
+    assert_false(exists("a"));
+    close(vms);
+    vms_sweep(&paths);
+    assert_false(has_folder(two));
+    alarm(0);
+}
+
+/* What a VM made that was killed is the next one's, too, as long as nobody has swept. */
+static void test_handed_over(void **state)
+{
+    char one[9], two[9];
+    int lock = start(one);
+    auto_close int other = start(two);
+
+    (void)state;
+    strv_split(&wanted, "a");
+    make(one);
+    close(lock);
+    make(two);
+    sweep();
+    assert_true(exists("a") && !has_folder(one));
+    local_remove_dead(&paths, two);
+    assert_true(exists("a"));
+    local_remove(&paths, two, 0);
+    assert_false(exists("a"));
 }
 
 /* A tree that changes between the check and the making. */
@@ -220,7 +288,7 @@ static void test_replaced(void **state)
     assert_int_equal(lstat(made, &st), -1);
     ASSERT_OK(e, local_make(&paths, id, project, fd, wanted.v, &e));
     close_fd(&lock);
-    vms_sweep(&paths);
+    sweep();
     assert_int_equal(lstat(wrong, &st), 0);
 }
 
@@ -229,8 +297,8 @@ static void test_replaced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_find),  TEST(test_life),    TEST(test_two),
-        TEST(test_sweep), TEST(test_hostile), TEST(test_replaced),
+        TEST(test_find),    TEST(test_life),  TEST(test_two),         TEST(test_sweep),
+        TEST(test_hostile), TEST(test_locks), TEST(test_handed_over), TEST(test_replaced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
