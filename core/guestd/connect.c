@@ -20,6 +20,7 @@
 
 enum {
     FILES_MAX = 4096, /* poll(2) takes no more entries than files: two for a connection */
+    RETRY_MS = 250,   /* after accept(2) found no descriptor or no memory */
 };
 
 struct connect {
@@ -28,7 +29,7 @@ struct connect {
     int family;
     int fd;
     struct loop_watch *watch; /* until the connection stands */
-    struct loop_timer *end;
+    struct loop_timer *end, *retry;
     struct sink *in; /* NULL until then */
     struct source *out;
 };
@@ -165,6 +166,7 @@ static void connect_release(struct stream *s)
 
     loop_unwatch(c->watch);
     loop_untimer(c->end);
+    loop_untimer(c->retry);
     sink_free(c->in);
     source_free(c->out);
     close_fd(&c->fd);
@@ -198,6 +200,16 @@ void connect_open(struct stream *s, struct field_reader r)
 
 /* ---- the host's ssh-agent ------------------------------------------------------------------- */
 
+static void accept_again(void *arg)
+{
+    struct connect *c = arg;
+
+    c->retry = NULL;
+    loop_watch_events(c->watch, POLLIN);
+}
+
+/* Want of descriptors or memory passes, and the program waits; the host would take an error as the
+ * end of all forwarding. */
 static void on_program(void *arg, short events)
 {
     struct connect *c = arg;
@@ -208,6 +220,9 @@ static void on_program(void *arg, short events)
     if (c->fd >= 0) {
         loop_unwatch(steal_ptr(&c->watch));
         start_pumps(c);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        loop_watch_events(c->watch, 0);
+        c->retry = loop_timer(c->stream.server->loop, RETRY_MS, accept_again, c);
     } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
         err_errno(&e, errno, "cannot accept a connection to the ssh-agent");
         stream_error(&c->stream, &e);

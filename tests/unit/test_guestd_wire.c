@@ -1,6 +1,8 @@
 /* guestd against a host that breaks the rules, and cases that no client makes. */
 #include "guestd_fixture.h"
 
+#include <sys/resource.h>
+
 static void send_raw(struct fixture *f, uint8_t type, uint8_t lane, uint32_t stream,
                      const void *data, size_t len)
 {
@@ -231,6 +233,40 @@ static void test_ssh_agent(void **state)
     sync_guestd(f);
 }
 
+/* The lowest number that a process's next descriptor may have. */
+static unsigned next_descriptor(pid_t pid)
+{
+    struct stat st;
+
+    for (unsigned fd = 0;; fd++) {
+        auto_free char *path = mem_printf("/proc/%d/fd/%u", (int)pid, fd);
+
+        if (lstat(path, &st) < 0)
+            return fd;
+    }
+}
+
+/* A guest that has no descriptor left for a program's connection takes it when it has one again. */
+static void test_ssh_agent_without_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *path = mem_printf("%s/agent", f->dir);
+    struct rlimit before, few;
+    auto_close int program = -1;
+
+    await_program(f, 1, path, "root");
+    sync_guestd(f);
+    assert_int_equal(prlimit(f->guestd.pid, RLIMIT_NOFILE, NULL, &before), 0);
+    few = (struct rlimit){next_descriptor(f->guestd.pid), before.rlim_max};
+    assert_int_equal(prlimit(f->guestd.pid, RLIMIT_NOFILE, &few, NULL), 0);
+    program = sock_connect(path, NULL);
+    assert_true(program >= 0);
+    for (int i = 0; i < 3; i++)
+        sync_guestd(f); /* no error came before the answers to these */
+    assert_int_equal(prlimit(f->guestd.pid, RLIMIT_NOFILE, &before, NULL), 0);
+    expect(f, "7/1 ;");
+}
+
 static void test_put_given_up(void **state)
 {
     struct fixture *f = *state;
@@ -284,6 +320,7 @@ int main(void)
         WITH_FIXTURE(test_odd_frames),
         WITH_FIXTURE(test_reset),
         WITH_FIXTURE(test_ssh_agent),
+        WITH_FIXTURE(test_ssh_agent_without_descriptors),
         WITH_FIXTURE(test_put_given_up),
         WITH_FIXTURE(test_host_gone),
         WITH_FIXTURE(test_malformed_frame),
