@@ -66,7 +66,8 @@ enum frame_type {
     /* From guestd. */
     FRAME_STARTED, /* the program of an exec that asked for it runs (TAG_NOTIFY) */
     /* Between client and supervisor again. */
-    FRAME_RECORD, /* text: the creator's record so far, for the case that it is killed */
+    FRAME_RECORD, /* text: a client's record so far, for the case that it is killed; nothing: it
+                     writes that itself now */
     FRAME_TYPE_END,
 };
 

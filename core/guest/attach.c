@@ -6,6 +6,8 @@
 #include "guest/exec_internal.h"
 #include "proc/tty.h"
 
+enum { FLUSH_MS = 1000 }; /* a supervisor that does not read takes no longer than that */
+
 int guest_detach(struct guest *g, const struct guest_program *p, bool tty, uint16_t rows,
                  uint16_t columns, const char *record, struct err *e)
 {
@@ -35,6 +37,14 @@ void guest_leave_record(struct guest *g, const char *record)
 
     if (len <= FRAME_PAYLOAD_MAX)
         conn_send(g->conn, FRAME_RECORD, 0, 0, record, len);
+}
+
+void guest_take_record_back(struct guest *g)
+{
+    if (g->lost)
+        return;
+    conn_send(g->conn, FRAME_RECORD, 0, 0, NULL, 0);
+    conn_flush(g->conn, FLUSH_MS);
 }
 
 int guest_attach(struct guest *g, const struct guest_stdio *io, bool steal, bool *left,

@@ -43,9 +43,10 @@ bool guest_lacked_memory(const struct guest *g);
  * Returns when it runs. */
 int guest_detach(struct guest *g, const struct guest_program *p, bool tty, uint16_t rows,
                  uint16_t columns, const char *record, struct err *e);
-/* Gives the supervisor the record so far of a run whose VM ends with this link: it completes that
- * if this process is killed. */
+/* Gives the supervisor the record so far of a run: it completes that if this process is killed. */
 void guest_leave_record(struct guest *g, const char *record);
+/* The run is over, and the VM goes on: this process writes the record. */
+void guest_take_record_back(struct guest *g);
 /* Comes to the agent that a supervisor keeps, with our terminal, until it ends or the user leaves:
  * then *left is true.  steal: takes it from who is attached. */
 int guest_attach(struct guest *g, const struct guest_stdio *io, bool steal, bool *left,

@@ -251,7 +251,7 @@ static void leave_record(struct session *s)
 {
     auto_free char *record = s->record.kind ? record_format(s, 0, NULL) : NULL;
 
-    if (record && client_is_creator(s->link))
+    if (record)
         guest_leave_record(client_guest(s->link), record);
 }
 
@@ -266,6 +266,8 @@ int session_exec(struct session *s, const struct guest_program *p, struct err *e
     stage_begin(&s->stages, "program", NULL, false);
     rc = run_on_terminal(s, p, &status, e);
     stage_end(&s->stages);
+    if (!client_is_creator(s->link))
+        guest_take_record_back(client_guest(s->link));
     if (guest_lacked_memory(client_guest(s->link)))
         log_warn(GUEST_LACKED_MEMORY);
     if (rc == 0)

@@ -112,6 +112,17 @@ static void remove_client(struct client *c)
     free(c);
 }
 
+/* Completes the record of a client that was killed; ports: what there was of those. */
+static void write_record(struct supervisor *s, const char *text, int64_t since_us,
+                         const struct port_account *ports)
+{
+    auto_free char *line =
+        record_complete(text, clock_us() - since_us, ports, EXIT_AGENTVM, "agentvm was killed");
+
+    if (line)
+        record_append(s->order->paths, line, NULL);
+}
+
 static void on_client_closed(void *arg, struct conn *conn, const char *why)
 {
     struct client *c = arg;
@@ -120,8 +131,12 @@ static void on_client_closed(void *arg, struct conn *conn, const char *why)
 
     (void)conn;
     (void)why;
-    if (creator && c->record)
+    if (c->record && !creator)
+        write_record(s, c->record, c->record_us, &(struct port_account){0});
+    if (c->record && creator) {
         s->record = steal_ptr(&c->record);
+        s->record_us = c->record_us;
+    }
     remove_client(c);
     if (creator && s->order->template_disk && s->state < STOPPING)
         supervisor_stop_engine(s); /* nobody is left to complete the layer */
@@ -139,22 +154,20 @@ static void on_tty(struct client *c, const struct frame *f)
     c->tty = conn_take_fd(c->conn);
 }
 
-/* What is left of the run is for others to tell, if the client does not live to do so. */
+/* What is left of the run is for others to tell, if the client does not live to do so.  Nothing: it
+ * did. */
 static void on_record(struct client *c, const struct frame *f)
 {
     free(c->record);
-    c->record = mem_dup(f->payload, f->len);
-    c->sup->record_us = clock_us();
+    c->record = f->len > 0 ? mem_dup(f->payload, f->len) : NULL;
+    c->record_us = clock_us();
 }
 
 void clients_write_record(struct supervisor *s)
 {
-    auto_free char *text = steal_ptr(&s->record), *line = NULL;
+    auto_free char *text = steal_ptr(&s->record);
 
-    line = record_complete(text, clock_us() - s->record_us, &s->account, EXIT_AGENTVM,
-                           "agentvm was killed");
-    if (line)
-        record_append(s->order->paths, line, NULL);
+    write_record(s, text, s->record_us, &s->account);
 }
 
 /* Others learn why their programs end before they see them killed. */

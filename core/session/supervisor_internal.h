@@ -28,9 +28,9 @@ struct client {
     struct supervisor *sup;
     struct conn *conn;
     bool creator, greeted;
-    char *record; /* of the creator's run, which it writes itself if it lives to see the end; or
-                     NULL */
-    int tty;      /* terminal to rescue when the client is killed, or -1 */
+    char *record;      /* of its run, which it writes itself if it lives to see the end; or NULL */
+    int64_t record_us; /* when the program of that record began */
+    int tty;           /* terminal to rescue when the client is killed, or -1 */
     struct termios saved;
 };
 
