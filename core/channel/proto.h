@@ -108,6 +108,11 @@ enum port_state {
     PORT_PRIVATE = 2,   /* a system service's own, which nobody is to connect to */
 };
 
+/* A record on lane 1 of OPEN_PERSONALIZE, before its end: u32 number of a mount of type "local", as
+ * they came, u32 errno, little-endian: the image does not give that folder, so it is outside of it.
+ */
+enum { UNKEPT_RECORD = 8 };
+
 /* Fields of bodies: u16 tag, u16 zero, u32 length, bytes; numbers are little-endian. */
 enum proto_tag {
     TAG_KIND = 1, /* u32 enum open_kind */

@@ -8,19 +8,62 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "guestd/mounts.h"
+
+/* On the guest's own disk; the folders there have numbers. */
+#define UNKEPT "/var/lib/agentvm/unkept"
+
+/* Opens the folder, which is made for the user if it is missing; through no symlink, which an
+ * earlier guest could have left in the image.  -1 with errno. */
+static int open_folder(const struct user *u, const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    auto_free char *above = mem_dup(path, (size_t)(name - path));
+    auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_close int parent = file_open_below(root, above, true, NULL), folder = -1;
+    bool made = parent >= 0 && mkdirat(parent, name, 0755) == 0;
+
+    if (parent < 0 || (!made && errno != EEXIST))
+        return -1;
+    folder = file_open_below(parent, name, false, NULL);
+    if (folder < 0 || (made && fchownat(parent, name, u->uid, u->gid, AT_SYMLINK_NOFOLLOW) < 0))
+        return -1;
+    return steal_fd(&folder);
+}
+
+/* In place of one that the image does not give: the host is told which, and why. */
+static int open_unkept(struct server *srv, const struct user *u, uint32_t number, int errnum)
+{
+    auto_free char *path = mem_printf(UNKEPT "/%u", number);
+    uint8_t record[UNKEPT_RECORD];
+
+    put_u32(record, number);
+    put_u32(record + 4, (uint32_t)errnum);
+    if (srv->unkept.len + sizeof(record) <= FRAME_PAYLOAD_MAX)
+        buf_append(&srv->unkept, record, sizeof(record));
+    return open_folder(u, path);
+}
 
 int mount_local(struct server *srv, const struct mount_request *m, struct err *e)
 {
     auto_user struct user u = {0};
+    auto_free char *source = NULL;
+    auto_close int folder = -1;
+    uint32_t number = srv->locals++;
 
-    (void)srv; /* what has to be flushed at the end is the disk that it is on */
-    if (user_find(m->user, &u, e) < 0 || user_make_parents(&u, m->source, e) < 0)
+    if (user_find(m->user, &u, e) < 0)
         return -1;
-    if (mkdir(m->source, 0755) == 0 ? chown(m->source, u.uid, u.gid) < 0 : errno != EEXIST)
+    if (m->source[0] != '/')
+        return err_set(e, "%s is not an absolute path", m->source);
+    folder = open_folder(&u, m->source);
+    if (folder < 0 && srv->has_image)
+        folder = open_unkept(srv, &u, number, errno);
+    if (folder < 0)
         return err_errno(e, errno, "cannot create folder %s", m->source);
-    if (mount(m->source, m->path, NULL, MS_BIND, NULL) < 0)
+    source = mem_printf("/proc/self/fd/%d", folder);
+    if (mount(source, m->path, NULL, MS_BIND, NULL) < 0)
         return err_errno(e, errno, "cannot bind %s to %s", m->source, m->path);
     return 0;
 }
@@ -60,5 +103,6 @@ int mount_image(struct server *srv, const struct mount_request *m, struct err *e
         srv->image_error = errno;
     else
         strv_push(&srv->mounts, m->path);
+    srv->has_image = srv->image_error == 0;
     return 0;
 }

@@ -313,6 +313,8 @@ void personalize_open(struct stream *s, struct field_reader r)
         stream_error(s, &e);
         return;
     }
+    if (srv->unkept.len > 0)
+        conn_send(srv->conn, FRAME_DATA, LANE_OUT, s->id, srv->unkept.data, srv->unkept.len);
     stream_exit(s, 0, srv->image_error);
     if (resumed && in_guest)
         suspend_wake_later(srv);

@@ -197,6 +197,7 @@ int server_run(int fd, bool in_guest)
     conn_free(srv.conn);
     loop_free(srv.loop);
     strv_free(&srv.mounts);
+    buf_free(&srv.unkept);
     close_fd(&srv.ssh_listener);
     free(srv.ssh_auth_sock);
     return 0;

@@ -37,6 +37,9 @@ struct server {
     bool in_guest;
     struct strv mounts;      /* shares that were mounted, for shutdown */
     int image_error;         /* errno, if "image" could not be mounted */
+    bool has_image;          /* it was mounted */
+    uint32_t locals;         /* "local" mounts so far */
+    struct buf unkept;       /* UNKEPT_RECORDs, for the answer to personalize */
     bool suspended;          /* what runs is stopped, and the next frame is a HELLO */
     struct loop_timer *wake; /* when it goes on */
     uint64_t files_limit;    /* of descriptors, for programs; guestd itself may have more */

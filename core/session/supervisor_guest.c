@@ -6,10 +6,11 @@
 
 #include "base/mem.h"
 #include "channel/fields.h"
+#include "model/show.h"
 #include "session/supervisor_internal.h"
 #include "session/vms.h"
 
-enum { PERSONALIZE_MS = 60000, TEXT_MAX = 512 };
+enum { PERSONALIZE_MS = 60000, TEXT_MAX = 512, UNKEPT_SHOWN = 10 };
 
 /* Asks guestd to make the guest this machine's own. */
 static void personalize(struct supervisor *s)
@@ -98,6 +99,36 @@ static void tell_no_image(struct supervisor *s, int errnum)
     clients_tell_creator(s, text);
 }
 
+/* Likewise, but for some of the folders only; told once.  What the guest says is which, in their
+ * order, and an errno. */
+static void tell_unkept(struct supervisor *s, const struct frame *f)
+{
+    char *const *locals = s->order->identity.locals;
+    auto_buf struct buf list = BUF_INIT;
+    auto_free char *text = NULL;
+    uint32_t number = 0, shown = 0;
+
+    for (size_t at = 0; at + UNKEPT_RECORD <= f->len; at += UNKEPT_RECORD) {
+        uint32_t next = get_u32(f->payload + at);
+        auto_free char *name = NULL;
+
+        while (locals && locals[number] && number < next)
+            number++;
+        if (!locals || !locals[number] || next < number || shown == UNKEPT_SHOWN)
+            break;
+        name = show_text(locals[number++], 0);
+        buf_printf(&list, "%s%s (%s)", shown++ ? ", " : "", name,
+                   strerror((int)get_u32(f->payload + at + 4)));
+    }
+    if (shown == 0 || s->told_unkept || !s->order->identity.image)
+        return;
+    s->told_unkept = true;
+    text = mem_printf("what is kept of [guest-local] folders does not give %s%s; in this VM that "
+                      "is empty, and thrown away at its end; --reset makes what is kept anew",
+                      list.data, shown == UNKEPT_SHOWN ? ", ..." : "");
+    clients_tell_creator(s, text);
+}
+
 /* Folders of the project, and what an earlier VM left in those that are kept, may be why: that is
  * no fault of a saved VM. */
 static void tell_unready(struct supervisor *s, const char *text)
@@ -125,6 +156,8 @@ static void on_own_stream(struct supervisor *s, const struct frame *f)
                                : mem_strdup("malformed answer");
     struct err why = ERR_INIT;
 
+    if (f->stream == STREAM_PERSONALIZE && s->state == PERSONALIZING && f->type == FRAME_DATA)
+        tell_unkept(s, f);
     if (f->type != FRAME_EXIT && f->type != FRAME_ERROR)
         return;
     if (f->stream == STREAM_PERSONALIZE && s->state == PERSONALIZING) {

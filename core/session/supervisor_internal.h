@@ -57,6 +57,7 @@ struct supervisor {
     bool clock_set;    /* the host's clock was, and guestd is not told yet */
     bool clock_on_way; /* guestd was told and has not answered */
     bool failed;
+    bool told_unkept; /* which [guest-local] folders are not the kept ones */
     struct ports *ports;
     struct loop_timer *ports_timer; /* until they are watched */
     struct port_account account;    /* when they were closed */
