@@ -2,11 +2,13 @@
  * there may run programs on the host.  Every .git of what the VM can write is protected: a
  * repository's, a submodule's or worktree's, which is a file, and those of repositories inside.
  *
- * Symlinks in them, and git's settings, lead to further files: hooks that are kept in the project,
- * files that settings include.  What of these the VM could write is protected, too.  A path to it
- * is walked from part to part: a symlink on the way that the VM could replace cannot be pinned, and
- * what is not there it could make; both are errors.  Whoever made the tree may change it meanwhile:
- * what is found holds only as far as proc/jail finds the same path, through no symlink. */
+ * Symlinks in them, and git's settings (session/view_settings), lead to further files: hooks that
+ * are kept in the project, files that settings include.  What of these the VM could write is
+ * protected, too.  A path to it is walked from part to part: a symlink on the way that the VM could
+ * replace cannot be pinned, which is an error.  What is not there the VM could make: so the folder
+ * in which it would be cannot be written, and it is an error where that is all that the VM has.
+ * Whoever made the tree may change it meanwhile: what is found holds only as far as proc/jail finds
+ * the same path, through no symlink. */
 #include "session/view_git.h"
 
 #include <dirent.h>
@@ -17,12 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/show.h"
-#include "proc/spawn.h"
 #include "session/view.h"
 
 #define GIT_NAME ".git"
@@ -32,9 +32,6 @@ enum {
     FINDS_MAX = 1000,      /* of each kind; each is a mount */
     GITFILE_MAX = 1 << 20, /* git's own bound */
     HOPS_MAX = 40,         /* as the kernel's */
-    SETTINGS_MAX = 1 << 20,
-    SETTINGS_MS = 5000, /* takes 5; a hostile configuration may name a pipe */
-    FOLLOW_MS = 60000,
 };
 
 static bool is_in_any(const char *path, const struct strv *folders)
@@ -51,7 +48,7 @@ bool git_is_safe(const struct git_search *g, const char *path)
            is_in_any(path, &g->masks);
 }
 
-static int add_find(struct strv *list, const char *path, struct err *e)
+int git_add_find(struct strv *list, const char *path, struct err *e)
 {
     if (list->n < FINDS_MAX) {
         strv_push(list, path);
@@ -63,12 +60,12 @@ static int add_find(struct strv *list, const char *path, struct err *e)
 
 static int add_pair(struct strv *list, const char *folder, const char *path, struct err *e)
 {
-    return add_find(list, folder, e) < 0 ? -1 : add_find(list, path, e);
+    return git_add_find(list, folder, e) < 0 ? -1 : git_add_find(list, path, e);
 }
 
 /* ---- the walk ------------------------------------------------------------------------------- */
 
-static char *folder_of(const char *path)
+char *git_folder_of(const char *path)
 {
     return mem_dup(path, (size_t)(strrchr(path, '/') - path));
 }
@@ -77,7 +74,7 @@ static char *folder_of(const char *path)
 static int read_named(struct git_search *g, const struct tree_entry *entry, const char *whole,
                       const char *key, struct err *e)
 {
-    auto_free char *folder = folder_of(whole);
+    auto_free char *folder = git_folder_of(whole);
     auto_buf struct buf text = BUF_INIT;
     size_t len;
 
@@ -92,7 +89,7 @@ static int read_named(struct git_search *g, const struct tree_entry *entry, cons
 static int read_link(struct git_search *g, const struct tree_entry *entry, const char *whole,
                      struct err *e)
 {
-    auto_free char *folder = folder_of(whole);
+    auto_free char *folder = git_folder_of(whole);
     char target[PATH_MAX] = {0};
 
     if (readlinkat(entry->dir, entry->name, target, sizeof(target) - 1) <= 0)
@@ -103,7 +100,7 @@ static int read_link(struct git_search *g, const struct tree_entry *entry, const
 static int visit_inside(struct git_search *g, const struct tree_entry *entry, const char *whole,
                         struct err *e)
 {
-    auto_free char *folder = folder_of(whole);
+    auto_free char *folder = git_folder_of(whole);
 
     if (entry->type == DT_LNK)
         return read_link(g, entry, whole, e);
@@ -126,7 +123,7 @@ int git_visit(struct git_search *g, const char *root, const struct tree_entry *e
         err_set(e, "cannot protect %s: it is a symbolic link", shown);
         return err_advise(e, "put what it leads to in its place");
     }
-    if (add_find(&g->repositories, whole, e) < 0)
+    if (git_add_find(&g->repositories, whole, e) < 0)
         return -1;
     return entry->type == DT_REG ? read_named(g, entry, whole, GITFILE_KEY, e) : 0;
 }
@@ -211,7 +208,7 @@ static enum place find_place(const struct git_search *g, const char *folder, con
 }
 
 /* How a path is called in messages: below the first root, where it is there. */
-static char *show_place(const struct git_search *g, const char *path)
+char *git_show_place(const struct git_search *g, const char *path)
 {
     size_t len = strlen(g->roots->v[0]);
 
@@ -230,21 +227,51 @@ static int visit_linked(void *arg, const struct tree_entry *entry, struct err *e
     return 1;
 }
 
-/* Protects what name leads to from a folder, as who says. */
-static int protect(struct git_search *g, const char *folder, const char *name, const char *who,
-                   struct err *e)
+static bool is_root(const struct git_search *g, const char *path)
+{
+    for (size_t i = 0; i < g->roots->n; i++)
+        if (strcmp(path, g->roots->v[i]) == 0)
+            return true;
+    return false;
+}
+
+/* What is not there the VM could make, unless it cannot write what the path leads through: path
+ * becomes the last part of that which is there.  It has no symlinks. */
+static int find_way(const struct git_search *g, char *path, const char *who, struct err *e)
+{
+    auto_free char *shown = git_show_place(g, path), *way = NULL;
+    struct stat st;
+
+    do
+        *strrchr(path, '/') = '\0';
+    while (lstat(path, &st) < 0);
+    if (is_root(g, path)) {
+        err_set(e, "cannot protect %s, which %s: it is not there, and the VM could make it", shown,
+                who);
+        return err_advise(e,
+                          "create it on this host, where it may be empty, or unset what names it "
+                          "(git config --show-origin --list says where that is)");
+    }
+    way = git_show_place(g, path);
+    log_warn("the VM can only read %s: %s, which %s, is not there, and it could make that", way,
+             shown, who);
+    return 0;
+}
+
+int git_protect(struct git_search *g, const char *folder, const char *name, const char *who,
+                struct err *e)
 {
     auto_free char *path = NULL, *shown = NULL;
     enum place place = find_place(g, folder, name, &path);
 
-    shown = show_place(g, path);
+    shown = git_show_place(g, path);
     switch (place) {
     case PLACE_SAFE:
         return 0;
     case PLACE_MISSING:
-        err_set(e, "cannot protect %s, which %s: it is not there, and the VM could make it", shown,
-                who);
-        return err_advise(e, "make it, or end that");
+        if (find_way(g, path, who, e) < 0)
+            return -1;
+        break;
     case PLACE_LINK:
         err_set(e, "cannot protect %s, which %s: it is a symbolic link that the VM could replace",
                 shown, who);
@@ -252,135 +279,27 @@ static int protect(struct git_search *g, const char *folder, const char *name, c
     case PLACE_EXPOSED:
         break;
     }
-    for (size_t i = 0; i < g->roots->n; i++)
-        if (strcmp(path, g->roots->v[i]) == 0)
-            return err_set(e, "cannot protect %s, which %s: it is all that the VM can write", shown,
-                           who);
-    if (add_find(&g->linked, path, e) < 0)
+    if (is_root(g, path))
+        return err_set(e, "cannot protect %s, which %s: it is all that the VM can write", shown,
+                       who);
+    if (git_add_find(&g->linked, path, e) < 0)
         return -1;
     return tree_walk(path, visit_linked, g, e); /* of a file: nothing */
 }
 
 /* A .git may name what the VM can write. */
-static int check_named(const struct git_search *g, struct err *e)
+int git_check_named(const struct git_search *g, struct err *e)
 {
     for (size_t i = 0; i < g->named.n; i += 2) {
         auto_free char *path = NULL, *shown = NULL;
 
         if (find_place(g, g->named.v[i], g->named.v[i + 1], &path) == PLACE_SAFE)
             continue;
-        shown = show_place(g, path);
+        shown = git_show_place(g, path);
         err_set(e,
                 "cannot protect %s, where a " GIT_NAME " of this folder says that git's files are",
                 shown);
         return err_advise(e, "a repository's files are protected in a folder " GIT_NAME " only");
-    }
-    return 0;
-}
-
-/* ---- settings ------------------------------------------------------------------------------- */
-
-/* A file or folder that a setting names; relative to the folder. */
-static int protect_setting(struct git_search *g, const char *folder, const char *value,
-                           const char *who, struct err *e)
-{
-    auto_free char *path =
-        str_starts(value, "~/") ? mem_printf("%s%s", g->home, value + 1) : mem_strdup(value);
-
-    return *path ? protect(g, folder, path, who, e) : 0;
-}
-
-/* An entry: the file that it is in, or where else it comes from; its key; its value. */
-static int take_setting(struct git_search *g, const char *top, const char *origin, const char *key,
-                        const char *value, struct err *e)
-{
-    const char *file = str_starts(origin, "file:/") ? origin + strlen("file:") : NULL;
-    auto_free char *folder = file ? folder_of(file) : mem_strdup(top);
-    bool includes = strcmp(key, "include.path") == 0 ||
-                    (str_starts(key, "includeif.") && str_ends(key, ".path"));
-
-    if (file && protect(g, "/", file, "holds settings of git's", e) < 0)
-        return -1;
-    if (includes)
-        return protect_setting(g, folder, value, "git's settings include", e);
-    if (strcmp(key, "core.hookspath") == 0)
-        return protect_setting(g, top, value, "git's core.hooksPath names", e);
-    return 0;
-}
-
-/* What `git config --list -z --show-origin` wrote: "origin\0key\nvalue\0", a key without a value
- * alone. */
-static int take_settings(struct git_search *g, const char *top, const struct buf *text,
-                         struct err *e)
-{
-    const char *p = text->data, *end = p + text->len;
-    int rc = 0;
-
-    while (rc == 0 && p < end) {
-        const char *origin = p, *entry = p + strlen(p) + 1;
-        size_t len = entry < end ? strcspn(entry, "\n") : 0;
-        auto_free char *key = entry < end ? mem_dup(entry, len) : NULL;
-
-        if (!key)
-            return 0;
-        p = entry + strlen(entry) + 1;
-        rc = take_setting(g, top, origin, key, entry[len] ? entry + len + 1 : "", e);
-    }
-    return rc;
-}
-
-/* A .git that is a file may lead nowhere. */
-static bool leads_nowhere(const struct buf *errout)
-{
-    return errout->data && (str_starts(errout->data, "fatal: not a git repository") ||
-                            str_starts(errout->data, "fatal: invalid gitfile format"));
-}
-
-/* Follows the settings that hold for a repository on the host, others' included. */
-static int read_settings(struct git_search *g, const char *repository, struct err *e)
-{
-    auto_free char *top = folder_of(repository), *shown = show_place(g, repository);
-    auto_free char *dir = mem_printf("--git-dir=%s", repository);
-    char *const argv[] = {"env",    "LC_ALL=C", "git",           dir, "config",
-                          "--list", "-z",       "--show-origin", NULL};
-    auto_buf struct buf text = BUF_INIT, errout = BUF_INIT;
-    struct exit_status status;
-
-    if (spawn_capture(argv, SETTINGS_MAX, SETTINGS_MS, &text, &errout, &status, e) < 0)
-        return err_prefix(e, "cannot read git's settings for %s", shown);
-    if (exit_status_code(status) == EXIT_NOT_FOUND || leads_nowhere(&errout)) {
-        log_debug("git has no settings for %s", shown);
-        return 0;
-    }
-    if (exit_status_code(status) != 0 || text.len >= SETTINGS_MAX) {
-        err_set(e, "cannot read git's settings for %s", shown);
-        return err_detail(e, errout.len > 0 ? str_tail(errout.data, errout.len, 1) : NULL);
-    }
-    return take_settings(g, top, &text, e);
-}
-
-int git_follow(struct git_search *g, struct err *e)
-{
-    int64_t deadline = clock_ms() + FOLLOW_MS;
-    size_t settings = 0, links = 0;
-
-    if (check_named(g, e) < 0)
-        return -1;
-    while (settings < g->repositories.n || links < g->links.n) {
-        int rc;
-
-        if (clock_left(deadline) == 0)
-            return err_set(e, "it takes more than %d s to ask git for its settings",
-                           FOLLOW_MS / 1000);
-        if (links < g->links.n) {
-            rc =
-                protect(g, g->links.v[links], g->links.v[links + 1], "a link of git's leads to", e);
-            links += 2;
-        } else {
-            rc = read_settings(g, g->repositories.v[settings++], e);
-        }
-        if (rc < 0)
-            return -1;
     }
     return 0;
 }

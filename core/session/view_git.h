@@ -29,4 +29,19 @@ int git_follow(struct git_search *g, struct err *e);
 bool git_is_safe(const struct git_search *g, const char *path);
 void git_search_free(struct git_search *g);
 
+/* ---- between view_git.c and view_settings.c ---- */
+
+/* Adds to a list of bounded length. */
+int git_add_find(struct strv *list, const char *path, struct err *e);
+/* The folder that an absolute path is in; the caller frees it. */
+char *git_folder_of(const char *path);
+/* How a path is called in messages: below the first root, where it is there; the caller frees it.
+ */
+char *git_show_place(const struct git_search *g, const char *path);
+/* Protects what name leads to from a folder, as who ("git's settings include") says. */
+int git_protect(struct git_search *g, const char *folder, const char *name, const char *who,
+                struct err *e);
+/* It is an error if a .git names what the VM can write. */
+int git_check_named(const struct git_search *g, struct err *e);
+
 #endif
