@@ -311,4 +311,5 @@ void git_search_free(struct git_search *g)
     strv_free(&g->linked);
     strv_free(&g->links);
     strv_free(&g->named);
+    strv_free(&g->includes);
 }

@@ -17,6 +17,8 @@ struct git_search {
     struct strv linked;       /* what they lead to that is in a root, and no part of a .git */
     struct strv links;        /* pairs: a folder, and what a symlink in it says */
     struct strv named;        /* pairs: a folder, and where its file says that git's files are */
+    struct strv includes;     /* threes: a repository, a file that its settings may include, the
+                                 same without symlinks */
 };
 
 /* Looks at an entry on the walk through a root.  Returns as a tree_visit. */

@@ -248,13 +248,17 @@ static void test_settings(void **state)
     /* Whether or not it holds now, and what it says in turn. */
     make_file(".git/config", "[includeIf \"onbranch:x\"]\n\tpath = ../conf/a\n"
                              "[include]\n\tpath = ../conf/b\n");
-    make_file("conf/a", "");
+    make_file("conf/a",
+              "[core]\n\thooksPath = later\n[include]\n\tpath = ../later/d\n\tpath = a\n");
+    make_file("later/d", "[includeIf \"onbranch:y\"]\n\tpath = ../broken\n");
     make_file("conf/b", "[core]\n\thooksPath = hooks/not/there\n[include]\n\tpath = ../c\n");
     make_folder("hooks"); /* so that the guest cannot make the rest */
     assert_fails("cannot protect c, which git's settings include: it is not there");
+    make_file("broken", "[broken"); /* is not to be read before its time */
     make_file("c", "[core]\n\thooksPath = ~/hooks\n[core]\n\thooksPath\n");
-    assert_finds("/ project/conf\n/ project/sub\n- project/.git\n- project/c\n- project/conf/a\n"
-                 "- project/conf/b\n- project/hooks\n- project/sub/.git\n");
+    assert_finds("/ project/conf\n/ project/sub\n- project/.git\n- project/broken\n- project/c\n- "
+                 "project/conf/a\n"
+                 "- project/conf/b\n- project/hooks\n- project/later\n- project/sub/.git\n");
     make_file("c", "[broken");
     assert_fails("cannot read git's settings for .git");
 }
