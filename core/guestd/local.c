@@ -3,15 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <linux/major.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "guestd/mounts.h"
 
+#define LOOP_CONTROL "/dev/loop-control"
 /* On the guest's own disk; the folders there have numbers. */
 #define UNKEPT "/var/lib/agentvm/unkept"
 
@@ -68,11 +71,24 @@ int mount_local(struct server *srv, const struct mount_request *m, struct err *e
     return 0;
 }
 
+enum { LOOP_CONTROL_MINOR = 237 }; /* LOOP_CTRL_MINOR of the kernel's linux/miscdevice.h */
+
+/* The kernel loads the driver when its node is opened, which a guest that just boots may not have
+ * yet.  Returns a descriptor, or -1 with errno. */
+static int open_control(void)
+{
+    mode_t mode = S_IFCHR | 0600;
+
+    if (mknod(LOOP_CONTROL, mode, makedev(MISC_MAJOR, LOOP_CONTROL_MINOR)) < 0 && errno != EEXIST)
+        return -1;
+    return open(LOOP_CONTROL, O_RDWR | O_CLOEXEC);
+}
+
 /* Puts the file behind a block device, whose path the caller frees.  Returns its descriptor: the
  * device is given up when it is closed, unless it is mounted by then.  -1 with errno. */
 static int attach(const char *file, char **path)
 {
-    auto_close int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), image = -1, device = -1;
+    auto_close int control = open_control(), image = -1, device = -1;
     struct loop_config config = {.info = {.lo_flags = LO_FLAGS_AUTOCLEAR}};
     int n = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
 
