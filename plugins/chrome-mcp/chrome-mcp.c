@@ -89,21 +89,25 @@ static void add_setting(struct agentvm_list *argv, const char *name, const char 
 }
 
 /* It asks nobody but the pages' servers, and writes where the agent works. */
-static void add_fixed(struct agentvm_host *h, const char *browser, struct agentvm_list *argv)
+static int add_fixed(struct agentvm_host *h, const char *browser, struct agentvm_list *argv)
 {
     static const char *const fixed[] = {
         PACKAGE, "--headless", "--isolated", "--no-usage-statistics", "--no-performance-crux",
         NULL};
     const char *uid = agentvm_fact(h, "uid");
+    const char *workspace = agentvm_fact(h, "workspace");
     struct agentvm_text program = {0};
 
+    if (!workspace)
+        return -1;
     agentvm_text_add(&program, "/usr/bin/");
     agentvm_text_add(&program, browser);
     agentvm_list_add_all(argv, fixed);
     add_setting(argv, "--executablePath", program.s);
-    add_setting(argv, "--workspace", agentvm_fact(h, "workspace"));
+    add_setting(argv, "--workspace", workspace);
     if (uid && strcmp(uid, "0") == 0) /* Chromium does not start as root with its sandbox */
         agentvm_list_add(argv, "--chromeArg=--no-sandbox");
+    return 0;
 }
 
 /* The server's own option sizes the browser's first page only, the window's size those that are
@@ -131,8 +135,7 @@ static int launch(struct agentvm_host *h)
 
     if (!browser)
         return -1;
-    add_fixed(h, browser, &argv);
-    if (add_viewport(h, &argv) < 0)
+    if (add_fixed(h, browser, &argv) < 0 || add_viewport(h, &argv) < 0)
         return -1;
     agentvm_list_add_words(&argv, agentvm_option(h, "arguments"));
     return agentvm_offer_mcp(h, SERVER, argv.v, env);

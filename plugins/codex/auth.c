@@ -108,11 +108,13 @@ static int give_named(struct agentvm_host *h, const char *name, const char *base
                         "correct [plugin.codex] credential in agent.ini");
 }
 
-/* A secret, because the URL may hold a password. */
+/* A secret, because the URL may hold a password.  Without a URL the host has failed a call. */
 static int write_provider(struct agentvm_host *h, const char *url)
 {
     struct agentvm_text t = {0};
 
+    if (!url)
+        return -1;
     agentvm_text_add(&t, "[model_providers." CODEX_PROVIDER "]\n"
                          "name = \"" CODEX_PROVIDER "\"\n"
                          "base_url = ");
@@ -131,7 +133,8 @@ int codex_auth(struct agentvm_host *h)
     if (base_url && (!is_header_value(base_url) || strncmp(base_url, "http", 4) != 0))
         return agentvm_fail(h, "OPENAI_BASE_URL is not a URL of the form https://HOST/v1",
                             "correct it, or unset it for OpenAI's own server");
-    write_provider(h, base_url ? agentvm_guest_url(h, base_url) : DEFAULT_URL);
+    if (write_provider(h, base_url ? agentvm_guest_url(h, base_url) : DEFAULT_URL) < 0)
+        return -1;
     return strcmp(credential, "auto") == 0 ? give_first(h, base_url)
                                            : give_named(h, credential, base_url);
 }

@@ -66,9 +66,12 @@ static void add_project(struct agentvm_text *t, const char *workspace)
 int codex_configure(struct agentvm_host *h)
 {
     const char *model = agentvm_option(h, "model");
+    const char *workspace = agentvm_fact(h, "workspace");
     const struct agentvm_mcp *server;
     struct agentvm_text t = {0};
 
+    if (!workspace)
+        return -1;
     agentvm_text_add(&t, fixed);
     if (model && *model) {
         agentvm_text_add(&t, "model = ");
@@ -76,7 +79,7 @@ int codex_configure(struct agentvm_host *h)
         agentvm_text_add(&t, "\n");
     }
     agentvm_text_add(&t, fixed_tables);
-    add_project(&t, agentvm_fact(h, "workspace"));
+    add_project(&t, workspace);
     for (size_t i = 0; (server = agentvm_mcp(h, i)); i++)
         add_server(&t, server);
     if (!agentvm_text_is_utf8(t.s, t.n))
