@@ -252,7 +252,7 @@ static const struct profile_key keys[] = {
      .help = "Debian packages to install, besides the user's and the standard ones",
      .example = "postgresql-client golang"},
     {"image", "base-packages", PROFILE_LIST, AT(base_packages), set_base_packages,
-     .does = "replaces the standard packages by",
+     .does = "replaces the standard packages by", .none = "installs the standard packages",
      .help = "Debian packages to install instead of the standard ones", .example = "git curl"},
     {"project", "readonly", PROFILE_BOOL, AT(readonly), set_restriction, NARROWS,
      .does = "lets the VM write to the folder: readonly =",

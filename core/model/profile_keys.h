@@ -47,6 +47,7 @@ struct profile_key {
     bool narrows;        /* a project may make it narrower without approval */
     bool adds;           /* to the lists of earlier texts, rather than replacing them */
     const char *does;    /* what another value does, for the approval; NULL: it raises a limit */
+    const char *none;    /* what an empty value does; NULL: as another, with "nothing" */
     const char *help;    /* for profile_sample */
     const char *example; /* likewise; a value other than the default */
 };

@@ -38,6 +38,8 @@ void profile_widen(struct profile *p, const struct profile_key *k,
                    entry->key, value);
     else if (!k)
         strv_pushf(&p->project_widens, "sets variable %s to '%s'", entry->key, value);
+    else if (k->none && !*value)
+        strv_push(&p->project_widens, k->none);
     else if (k->does)
         strv_pushf(&p->project_widens, "%s %s", k->does, *value ? value : "nothing");
     else

@@ -287,7 +287,7 @@ static void test_project(void **state)
                   "1\n",
                   "replaces the standard packages by git\nsets variable A to '\\xe2\\x80\\xae1'");
     assert_widens("[image]\npackages =\n  git\n  jq\n", "installs packages git jq");
-    assert_widens("[image]\nbase-packages =\n", "replaces the standard packages by nothing");
+    assert_widens("[image]\nbase-packages =\n", "installs the standard packages");
     assert_widens("[vm]\ncpus = 1\n[env]\nA = 1\n", "sets variable A to '1'");
     assert_widens("[mcp.fs]\ncommand = npx\nargs = -y \"a b\"\nenv = K=v\n",
                   "starts MCP server fs: npx -y 'a b', with variables K=v");
