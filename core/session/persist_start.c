@@ -53,10 +53,28 @@ static int check_free(struct session *s, struct err *e)
     return 0;
 }
 
+/* Whether the command line does: --vm and --new override agent.ini, but not --keep beside them. */
+static bool asks_to_keep(const struct session *s)
+{
+    bool keep = false;
+
+    for (size_t i = 0; i < s->options.nflags; i++) {
+        const struct session_flag *f = &s->options.flags[i];
+
+        if (strcmp(f->section, "vm") == 0 && strcmp(f->key, "persist") == 0)
+            keep = strcmp(f->value, "true") == 0;
+    }
+    return keep;
+}
+
 int persist_check_options(struct session *s, struct err *e)
 {
     const char *name = s->options.name;
 
+    if (s->options.new_vm && s->options.vm)
+        return err_set(e, "--new and --vm exclude each other");
+    if ((s->options.new_vm || s->options.vm) && asks_to_keep(s))
+        return err_set(e, "--keep and %s exclude each other", s->options.vm ? "--vm" : "--new");
     if (name && !persist_is_name(name))
         return err_set(e,
                        "--name %s: a name is 1 to 32 letters, digits, '.', '_' and '-', begins "

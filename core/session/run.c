@@ -276,6 +276,8 @@ int session_check_restrictions(const struct session *s, const char *id, struct e
     for (size_t i = 0; i < s->options.nflags; i++) {
         const struct session_flag *f = &s->options.flags[i];
 
+        if (strcmp(f->section, "vm") == 0 && strcmp(f->key, "persist") != 0)
+            log_warn("%s has no effect on VM %s, which runs already", f->option, id);
         if (strcmp(f->section, "project") != 0 && strcmp(f->section, "network") != 0 &&
             strcmp(f->section, "ssh") != 0)
             continue;

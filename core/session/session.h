@@ -223,8 +223,8 @@ void machine_free(struct machine *m);
 /* Finds out what the VM sees of the host.  Before each start, as late as can be: the project may
  * change while the template is made. */
 int session_view(struct session *s, struct err *e);
-/* Before attaching to a VM that runs: it has what it was started with, and what the command line
- * takes away it could not take away any more, which is an error. */
+/* Before attaching to a VM that runs: it has what it was started with.  What the command line takes
+ * away it could not take away any more, which is an error; another size of it is a warning. */
 int session_check_restrictions(const struct session *s, const char *id, struct err *e);
 /* Starts a VM from the template; s->link is ready after that. */
 int session_start_vm(struct session *s, const struct template *t, enum machine_purpose purpose,
