@@ -44,6 +44,7 @@ enum {
     OPT_STEAL = 1 << 18,
     OPT_KEEP = 1 << 19,  /* kept VMs and names */
     OPT_FORCE = 1 << 20, /* --force, --dry-run */
+    OPT_MIXED = 1 << 21, /* options may stand among the words and behind them, up to "--" */
 };
 
 struct command {
@@ -59,7 +60,8 @@ struct command {
 extern const struct command commands[];
 extern const size_t ncommands;
 
-/* Parses options up to the first other word or "--"; sets cli->words. */
+/* Parses options up to the first other word or "--", or, where they are mixed with words, up to
+ * "--" and moves the words together; sets cli->words. */
 int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err *e);
 /* Parses on behind the first of cli's words.  Returns 0, 1 if help was asked for and given, or -1.
  */

@@ -187,31 +187,14 @@ static int check(struct cli *cli, const char *file, struct err *e)
     return err_advise(e, "sections and keys are described in agentvm.ini(5)");
 }
 
-/* The words of config: check, FILE, and --json where it likes. */
-static const char *find_file(struct cli *cli)
-{
-    const char *file = NULL;
-
-    for (char *const *w = cli->words + 1; *w; w++) {
-        if (strcmp(*w, "--json") == 0)
-            cli->json = true;
-        else if (file)
-            return NULL;
-        else
-            file = *w;
-    }
-    return file;
-}
-
 int cmd_config(struct cli *cli, struct err *e)
 {
-    const char *verb = cli->words[0];
-    const char *file = verb && strcmp(verb, "check") == 0 ? find_file(cli) : NULL;
+    char *const *w = cli->words;
 
-    if (!verb)
+    if (!w[0])
         return cli_with_session(cli, print_profile, e);
-    if (file)
-        return check(cli, file, e);
+    if (strcmp(w[0], "check") == 0 && w[1] && !w[2])
+        return check(cli, w[1], e);
     err_set(e, "config takes no other words than: check FILE");
     return err_advise(e, "see agentvm help config");
 }

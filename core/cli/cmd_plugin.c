@@ -218,32 +218,18 @@ static int list_plugins(struct cli *cli, struct err *e)
     return rc;
 }
 
-/* The words behind the first without --json, which may stand among them. */
-static void take_words(struct cli *cli, const char **words, size_t max)
-{
-    size_t n = 0;
-
-    for (char *const *w = cli->words; *w; w++)
-        if (w > cli->words && strcmp(*w, "--json") == 0)
-            cli->json = true;
-        else if (n < max)
-            words[n++] = *w;
-}
-
 int cmd_plugin(struct cli *cli, struct err *e)
 {
-    const char *w[5] = {NULL};
-    const char *verb;
+    char *const *w = cli->words;
+    const char *verb = w[0] ? w[0] : "";
 
-    take_words(cli, w, ARRAY_LEN(w) - 1);
-    verb = w[0] ? w[0] : "";
     if (strcmp(verb, "list") == 0 && !w[1])
         return list_plugins(cli, e);
     if (strcmp(verb, "info") == 0 && w[1] && !w[2])
         return show_info(cli, w[1], e);
     if (strcmp(verb, "check") == 0 && w[1] && !w[2])
         return check(cli, w[1], e);
-    if (strcmp(verb, "new") == 0 && w[1] && !w[3] && !cli->json)
+    if (strcmp(verb, "new") == 0 && w[1] && (!w[2] || !w[3]) && !cli->json)
         return make_new(w[1], w[2], e);
     err_set(e, "plugin needs: list, info NAME|FILE, check FILE, or new NAME [DIR]");
     return err_advise(e, "see agentvm help plugin");

@@ -53,6 +53,8 @@ static int stop(struct session *s, struct cli *cli, struct err *e)
 
     if (cli->all && cli->session.project)
         return err_set(e, "--all and --project exclude each other");
+    if (cli->all && named)
+        return err_set(e, "--all and the name of a VM exclude each other");
     if (paths_project(&s->paths, cli->session.project, &here, may_lack ? NULL : e) < 0 && !may_lack)
         return -1;
     if (vms_list(&s->paths, any ? NULL : here, &vms, e) < 0 ||

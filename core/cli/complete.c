@@ -266,19 +266,8 @@ static void offer_word_of(const struct answer *a, const char *owner, const char 
         offer_files(a);
 }
 
-static bool has_verbs(const struct command *c)
-{
-    for (const char *s = c->synopsis; *s; s += str_starts(s, " | ") ? 3 : 0) {
-        if (verb_length(s) > 0)
-            return true;
-        s += part_length(s, false);
-    }
-    return false;
-}
-
-/* words are those of the command, the last is the one to complete; n of those before it count. */
-static void offer_word(const struct answer *a, const struct command *c, char *const *words,
-                       size_t n)
+/* n words of the command are before the one to complete; first is the first of them, if any. */
+static void offer_word(const struct answer *a, const struct command *c, const char *first, size_t n)
 {
     for (const char *s = c->synopsis; *s; s += str_starts(s, " | ") ? 3 : 0) {
         size_t len = verb_length(s);
@@ -287,26 +276,12 @@ static void offer_word(const struct answer *a, const struct command *c, char *co
 
         if (len > 0 && n == 0)
             offer(a, verb, "");
-        else if (len > 0 && strcmp(words[0], verb) == 0)
+        else if (len > 0 && strcmp(first, verb) == 0)
             offer_word_of(a, owner, s, n);
         else if (len == 0)
             offer_word_of(a, c->name, s, n);
         s += part_length(s, false);
     }
-}
-
-/* Options may stand among the words of a command with verbs; elsewhere they are somebody else's. */
-static void complete_word(const struct answer *a, const struct command *c, char *const *words)
-{
-    bool verbs = has_verbs(c);
-    size_t n = 0;
-
-    for (char *const *w = words; w[1]; w++)
-        n += !verbs || w[0][0] != '-';
-    if (verbs && a->typed[0] == '-')
-        offer_dashed(a, c->options, false);
-    else
-        offer_word(a, c, words, n);
 }
 
 /* ---- the command line ----------------------------------------------------------------------- */
@@ -324,25 +299,32 @@ static void complete_behind(const struct command *c, char *const *words, bool fi
                             struct answer *a)
 {
     struct option_row o;
-    bool dashes = false;
+    const char *word = NULL;
+    bool over = false; /* no more options */
+    size_t n = 0;
 
-    while (words[1] && words[0][0] == '-' && words[0][1] && !dashes) {
+    for (; words[1]; words++) {
         size_t len = strcspn(words[0], "=");
-        bool takes = find_option(c->options, words[0], len, &o) && o.value && o.value[0] != '[' &&
-                     !words[0][len];
 
-        dashes = strcmp(words[0], "--") == 0;
+        if (over || words[0][0] != '-' || !words[0][1]) {
+            word = n++ == 0 ? words[0] : word;
+            over = over || !(c->options & OPT_MIXED);
+            continue;
+        }
+        over = strcmp(words[0], "--") == 0;
+        if (!find_option(c->options, words[0], len, &o) || !o.value || o.value[0] == '[' ||
+            words[0][len])
+            continue;
         words++;
-        if (takes && !words[1]) {
+        if (!words[1]) {
             offer_value(a, &o);
             return;
         }
-        words += takes;
     }
-    if (!words[1] && !dashes && a->typed[0] == '-')
+    if (!over && a->typed[0] == '-')
         offer_dashed(a, c->options, first);
     else if (c->own_words)
-        complete_word(a, c, words);
+        offer_word(a, c, word, n);
 }
 
 void complete_words(char *const *words, struct buf *out)

@@ -144,6 +144,9 @@ static int unknown(const struct command *c, const char *word, struct err *e)
             names[n++] = options[i].name;
     near = str_nearest(name, names, n);
     err_set(e, "%s: unknown option %s", c->name, name);
+    if (!c->own_words || c->options & OPT_MIXED)
+        return near ? err_advise(e, "did you mean %s?  See agentvm help %s", near, c->name)
+                    : err_advise(e, "see agentvm help %s", c->name);
     if (near)
         return err_advise(e, "did you mean %s?  Options for the agent or command go behind --",
                           near);
@@ -291,7 +294,7 @@ static int take(const struct command *c, char ***argv, struct cli *cli, struct e
     if (o->value && !value && !optional) {
         value = **argv;
         if (!value)
-            return err_set(e, "%s needs a value: %s %s", o->name, o->name, o->value);
+            return err_set(e, "%s needs a value: %s %s", word, word, o->value);
         (*argv)++;
     }
     return apply(cli, o, value, e);
@@ -299,12 +302,27 @@ static int take(const struct command *c, char ***argv, struct cli *cli, struct e
 
 int cli_parse(const struct command *c, char **argv, struct cli *cli, struct err *e)
 {
-    while (*argv && (*argv)[0] == '-' && (*argv)[1] != '\0' && !cli->dashes) {
+    bool mixed = c->options & OPT_MIXED;
+    char **words = argv, **end = argv;
+
+    while (*argv && !cli->dashes) {
+        bool option = (*argv)[0] == '-' && (*argv)[1] != '\0';
+
+        if (!option && !mixed)
+            break;
         cli->dashes = strcmp(*argv, "--") == 0;
-        if (cli->dashes)
+        if (!option)
+            *end++ = *argv++;
+        else if (cli->dashes)
             argv++;
         else if (take(c, &argv, cli, e) < 0)
             return -1;
+    }
+    while (mixed && *argv)
+        *end++ = *argv++;
+    if (mixed) {
+        *end = NULL;
+        argv = words;
     }
     cli->words = argv;
     if (*argv && !c->own_words && !cli->help)
