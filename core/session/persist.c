@@ -270,10 +270,10 @@ static int fill(struct persist *v, const char *draft, struct err *e)
     if (mkdir(draft, 0700) < 0 || (folder = open_folder(draft)) < 0)
         return err_errno(e, errno, "cannot create folder %s", draft);
     if (qcow2_create(folder, PATHS_DISK, v->disk, e) < 0 ||
-        file_write_at(folder, PATHS_KEPT_VM_JSON, text, strlen(text), 0600, e) < 0)
-        return -1;
-    v->lock = lock_vm(folder, e);
-    return v->lock < 0 ? -1 : 0;
+        file_write_at(folder, PATHS_KEPT_VM_JSON, text, strlen(text), 0600, e) < 0 ||
+        (v->lock = lock_vm(folder, e)) < 0)
+        return err_prefix(e, "%s", draft);
+    return 0;
 }
 
 /* A descriptor of a VM's disk, or -1: as long as it is open, to remove the disk takes no time.  It

@@ -1,6 +1,8 @@
 /* Kept VMs: what vm.json may say, and who gets one. */
 #include "paths_fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "session/persist.h"
@@ -227,6 +229,27 @@ static void test_list(void **state)
     persists_free(&l);
 }
 
+/* A full disk is looked for by the folder that the message names. */
+static void test_disk_that_cannot_be_written(void **state)
+{
+    struct folders *f = *state;
+    auto_persist struct persist v = sample("/p", "a");
+    auto_err struct err e = ERR_INIT;
+    struct rlimit before, none;
+    int rc;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    rc = persist_create(&f->paths, &v, false, &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(rc, -1);
+    assert_non_null(strstr(err_msg(&e), f->paths.vms));
+    assert_int_equal(take(f, "/p", "a"), 1);
+}
+
 static void test_sweep(void **state)
 {
     struct folders *f = *state;
@@ -287,6 +310,7 @@ int main(void)
         TEST(test_create_again),
         TEST(test_remove),
         TEST(test_list),
+        TEST(test_disk_that_cannot_be_written),
         TEST(test_sweep),
         TEST(test_prune),
     };
