@@ -1,6 +1,7 @@
 /* Settings from the command line, from files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -24,12 +25,18 @@ static int read_profile(enum profile_origin origin, const char *path, struct buf
                         struct err *e)
 {
     auto_close int fd = -1;
+    struct stat st;
 
     if (origin == PROFILE_PROJECT)
         return file_read_at(AT_FDCWD, path, FILE_MAX_BYTES, text, e);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return 1;
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
+            return 1;
+        /* Not as if there were no settings: they may be restrictions. */
+        err_set(e, "it is a symbolic link to a file that does not exist");
+        return err_advise(e, "correct the link, or remove it");
+    }
     if (fd < 0)
         return err_errno(e, errno, "cannot open it");
     return file_read_fd(fd, FILE_MAX_BYTES, text, e);

@@ -413,12 +413,14 @@ static void test_load(void **state)
 
     (void)state;
     assert_int_equal(profile_load(&profile, PROFILE_USER, path, false, NULL), 0);
+    assert_int_equal(symlink("x.ini", link), 0);
+    assert_int_equal(profile_load(&profile, PROFILE_USER, link, false, NULL), -1);
+    assert_load_fails(PROFILE_USER, link, "symbolic link to a file that does not exist");
     assert_load_fails(PROFILE_USER, path, "does not exist");
     assert_load_fails(PROFILE_PROJECT, path, "does not exist");
     assert_load_fails(PROFILE_USER, folder, "Is a directory");
     assert_load_fails(PROFILE_PROJECT, folder, "not a regular file");
     assert_int_equal(file_write_at(AT_FDCWD, path, text, strlen(text), 0600, NULL), 0);
-    assert_int_equal(symlink("x.ini", link), 0);
     assert_int_equal(profile_load(&profile, PROFILE_USER, link, true, NULL), 0);
     assert_int_equal(profile.cpus, 3);
     assert_load_fails(PROFILE_PROJECT, link, "symbolic link");
