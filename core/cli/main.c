@@ -54,7 +54,7 @@ const struct command commands[] = {
      OPT_PROJECT, false, cmd_init},
     {"plugin", "list | info NAME|FILE | check FILE | new NAME [DIR]",
      "list, describe, check or start to write plugins", OPT_JSON | OPT_MIXED, true, cmd_plugin},
-    {"trust", "[--revoke] [--project DIR]", "approve this folder's agent.ini and runtime script",
+    {"trust", "[OPTIONS] [--revoke]", "approve this folder's agent.ini and runtime script",
      OPT_SESSION | OPT_REVOKE, false, cmd_trust},
     {"login", "[OPTIONS] [AGENT] [-- ARGUMENTS...]", "get a credential for an agent and keep it",
      OPT_SESSION | OPT_NO_PROJECT, true, cmd_login},
