@@ -33,7 +33,7 @@ LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN) $(LDFLAGS)
 
 # Rooms of the core; guestd links the first three only.
 LOW_ROOMS := base proc channel
-HIGH_ROOMS := model plugin vm image guest session cli
+HIGH_ROOMS := model plugin vm image guest state supervisor session cli
 sources = $(foreach room,$(1),$(wildcard core/$(room)/*.c))
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 

@@ -188,6 +188,31 @@ int file_create_at(int dirfd, const char *name, const void *data, size_t len, mo
     return 0;
 }
 
+bool file_is_inside(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    if (strcmp(folder, "/") == 0)
+        return true;
+    return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+void file_drop_inner(struct strv *paths)
+{
+    struct strv outer = STRV_INIT;
+
+    for (size_t i = 0; i < paths->n; i++) {
+        bool inner = false;
+
+        for (size_t j = 0; j < paths->n && !inner; j++)
+            inner = j != i && file_is_inside(paths->v[i], paths->v[j]);
+        if (!inner)
+            strv_push(&outer, paths->v[i]);
+    }
+    strv_free(paths);
+    *paths = outer;
+}
+
 int file_mkdirs(const char *path, mode_t mode, struct err *e)
 {
     auto_free char *copy = mem_strdup(path);

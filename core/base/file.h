@@ -43,6 +43,11 @@ int file_read_fd(int fd, size_t max, struct buf *out, struct err *e);
 /* Reads the last bytes of a log, at most max; nothing if there is no such file or path is NULL. */
 void file_read_tail(const char *path, size_t max, struct buf *out);
 
+/* Whether path is the folder or below it; both without "//", "." or "..". */
+bool file_is_inside(const char *path, const char *folder);
+/* Drops the paths that are below others of the list. */
+void file_drop_inner(struct strv *paths);
+
 /* Creates path and its missing parents with mode. */
 int file_mkdirs(const char *path, mode_t mode, struct err *e);
 

@@ -10,8 +10,8 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "session/rows.h"
 #include "session/session.h"
+#include "state/rows.h"
 
 /* What the options of a command say, and its other words. */
 struct cli {

@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "model/json_text.h"
 #include "model/show.h"
-#include "session/record.h"
+#include "state/record.h"
 
 enum {
     LAST_DEFAULT = 20,

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "model/json_text.h"
-#include "session/rows.h"
+#include "state/rows.h"
 
 enum { TIME_TEXT = 32 };
 

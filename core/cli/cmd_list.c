@@ -7,8 +7,8 @@
 #include "cli/cli.h"
 #include "image/store.h"
 #include "model/json_text.h"
-#include "session/local.h"
-#include "session/rows.h"
+#include "state/local.h"
+#include "state/rows.h"
 
 enum { PORTS_SHOWN = 4 }; /* in the table */
 

@@ -7,9 +7,9 @@
 #include "cli/cli.h"
 #include "image/prune.h"
 #include "model/json_text.h"
-#include "session/local.h"
-#include "session/local_image.h"
-#include "session/vms.h"
+#include "state/local.h"
+#include "state/local_image.h"
+#include "state/vms.h"
 
 enum {
     DAYS_DEFAULT = 14,

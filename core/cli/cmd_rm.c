@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "model/json_text.h"
-#include "session/rows.h"
+#include "state/rows.h"
 
 /* What one word names: a VM, or the folder of one that cannot be read. */
 struct target {

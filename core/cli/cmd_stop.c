@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "session/vms.h"
+#include "state/vms.h"
 
 int cli_stop_vm(struct session *s, const char *id, struct err *e)
 {

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "session/rows.h"
+#include "state/rows.h"
 
 /* What was typed, where candidates go, and what precedes them in their word ("--agent="). */
 struct answer {

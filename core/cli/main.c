@@ -111,7 +111,7 @@ int cli_with_session(struct cli *cli, int (*fn)(struct session *s, struct cli *c
     session_stop_vm(&s, NULL);
     if (cli->session.timing && stages_write(&s.stages, cli->session.timing, &timing) < 0)
         log_warn("%s", err_msg(&timing));
-    record_write(&s, code, e);
+    session_write_record(&s, code, e);
     session_free(&s);
     return code;
 }

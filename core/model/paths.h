@@ -4,7 +4,7 @@
  *     layers/<key>/        complete layers: base images, provisioned disks, warm states
  *     layers/tmp.XXXXXX/   layers being made; swept when nobody holds their lock
  *     vms/<id>/            what a running VM keeps on disk rather than in run: its overlay, which
- *                          folders it has in the project (session/local)
+ *                          folders it has in the project (state/local)
  *     vms/<sha256 of a project path>/<name>/   a kept VM: what it is, its disk, its lock
  *     trust/<sha256 of a project path>   what the user approved there
  *     sessions/<sha256 of a project path>/<agent>/   what of its agent outlives the VMs

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "model/paths.h"
 #include "model/show.h"
@@ -45,19 +46,9 @@ static const char *const private_folders[] = {
     ".local/share/keyrings",
 };
 
-/* Whether path is folder or below it; both canonical. */
-static bool is_inside(const char *path, const char *folder)
-{
-    size_t len = strlen(folder);
-
-    if (strcmp(folder, "/") == 0)
-        return true;
-    return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
 static bool is_below(const char *path, const char *folder)
 {
-    return is_inside(path, folder) && strcmp(path, folder) != 0;
+    return file_is_inside(path, folder) && strcmp(path, folder) != 0;
 }
 
 static bool is_same(const char *path, const char *folder)
@@ -67,7 +58,7 @@ static bool is_same(const char *path, const char *folder)
 
 static bool overlaps(const char *a, const char *b)
 {
-    return is_inside(a, b) || is_inside(b, a);
+    return file_is_inside(a, b) || file_is_inside(b, a);
 }
 
 /* Canonical form of a path whose last components need not exist yet. */
@@ -120,7 +111,7 @@ static int check_home(const char *path, const char *home, bool private, struct e
     if (strcmp(path, real) == 0 || (stat(path, &a) == 0 && stat(real, &b) == 0 &&
                                     a.st_dev == b.st_dev && a.st_ino == b.st_ino))
         return refuse(path, "it is your home folder", e);
-    if (is_inside(real, path))
+    if (file_is_inside(real, path))
         return refuse(path, "it contains your home folder", e);
     for (size_t i = 0; private && i < ARRAY_LEN(private_folders); i++) {
         auto_free char *named =
@@ -151,8 +142,8 @@ static int check_system(const char *path, const struct stat *st, struct err *e)
 
     if (is_any(path, system_corners, ARRAY_LEN(system_corners), is_below))
         return 0;
-    if (is_any(path, system_strict, ARRAY_LEN(system_strict), is_inside) ||
-        (!own && is_any(path, system_loose, ARRAY_LEN(system_loose), is_inside)))
+    if (is_any(path, system_strict, ARRAY_LEN(system_strict), file_is_inside) ||
+        (!own && is_any(path, system_loose, ARRAY_LEN(system_loose), file_is_inside)))
         return refuse(path, "it is a folder of the system", e);
     return 0;
 }

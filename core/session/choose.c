@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "session/rows.h"
+#include "state/rows.h"
 
 static int several(const char *ids, struct err *e)
 {

@@ -9,7 +9,7 @@
 #include "guest/ports.h"
 #include "proc/task.h"
 #include "session/stage.h"
-#include "session/supervisor.h"
+#include "supervisor/supervisor.h"
 
 struct client_link;
 

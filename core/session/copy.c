@@ -23,7 +23,7 @@
 #include "base/mem.h"
 #include "channel/copy.h"
 #include "session/choose.h"
-#include "session/vms.h"
+#include "state/vms.h"
 
 #define GUEST_PROGRAM "/proc/self/exe" /* of guestd: itself */
 

@@ -18,7 +18,7 @@ int session_detach(struct session *s, const struct guest_program *p, struct err 
     if (task_check(&s->task, e) < 0)
         return -1;
     s->record.detached = true;
-    record = record_format(s, 0, NULL);
+    record = session_record(s, 0, NULL);
     if (tty)
         tty_size(STDIN_FILENO, &rows, &columns);
     if (guest_detach(client_guest(s->link), p, tty, rows, columns, record, e) < 0) {

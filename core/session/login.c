@@ -13,7 +13,7 @@
 #include "model/show.h"
 #include "session/provision.h"
 #include "session/session.h"
-#include "session/vms.h"
+#include "state/vms.h"
 
 /* ---- the program that helps to get the credential ---------------------------------------------
  */

@@ -14,9 +14,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "guest/terminal.h"
-#include "session/agent_log.h"
 #include "session/choose.h"
 #include "session/detach.h"
+#include "state/agent_log.h"
 
 enum { BLOCK = 65536 };
 

@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/profile_keys.h"
-#include "session/local.h"
 #include "session/session.h"
-#include "session/vms.h"
+#include "state/local.h"
+#include "state/vms.h"
 #include "vm/qcow2.h"
 
 enum {

@@ -13,7 +13,7 @@
 #include "session/import.h"
 #include "session/provision.h"
 #include "session/session.h"
-#include "session/vms.h"
+#include "state/vms.h"
 
 /* Where runtime scripts lie in the guest, and where their environment goes. */
 #define GUEST_RUNTIME_DIR "/run/agentvm/session"

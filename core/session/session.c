@@ -10,12 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "proc/sock.h"
 #include "proc/tty.h"
-#include "session/local.h"
-#include "session/vms.h"
+#include "state/local.h"
+#include "state/vms.h"
 
 enum {
     ABORT_MS = 5000,    /* between SIGTERM and giving the program up */
@@ -247,9 +248,30 @@ static int run_on_terminal(struct session *s, const struct guest_program *p,
     return rc;
 }
 
+char *session_record(const struct session *s, int code, const struct err *e)
+{
+    struct record r = s->record;
+
+    r.project = s->project;
+    r.agent = s->agent.name;
+    return record_format(&r, stages_to_json(&s->stages), clock_us() - s->stages.start_us, code, e);
+}
+
+void session_write_record(const struct session *s, int code, const struct err *e)
+{
+    auto_err struct err why = ERR_INIT;
+    auto_free char *line = NULL;
+
+    if (!s->record.kind || !s->project)
+        return;
+    line = session_record(s, code, e);
+    if (record_append(&s->paths, line, &why) < 0)
+        log_warn("this run is not recorded: %s", err_msg(&why));
+}
+
 static void leave_record(struct session *s)
 {
-    auto_free char *record = s->record.kind ? record_format(s, 0, NULL) : NULL;
+    auto_free char *record = s->record.kind ? session_record(s, 0, NULL) : NULL;
 
     if (record)
         guest_leave_record(client_guest(s->link), record);

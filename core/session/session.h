@@ -17,12 +17,12 @@
 #include "proc/tty.h"
 #include "session/client.h"
 #include "session/git.h"
-#include "session/kept.h"
-#include "session/local_image.h"
-#include "session/persist.h"
-#include "session/record.h"
 #include "session/stage.h"
 #include "session/view.h"
+#include "state/kept.h"
+#include "state/local_image.h"
+#include "state/persist.h"
+#include "state/record.h"
 #include "vm/vm.h"
 
 /* A setting from the command line. */
@@ -238,6 +238,11 @@ int session_program(struct session *s, const struct guest_program *p, const stru
                     struct exit_status *status, struct err *e);
 /* Runs a program in the VM with our own standard streams.  Returns its exit code, or -1. */
 int session_exec(struct session *s, const struct guest_program *p, struct err *e);
+/* The line of the run's record, see record_format; the caller frees it. */
+char *session_record(const struct session *s, int code, const struct err *e);
+/* Appends it to the records.  Nothing happens where the session has no kind or got no folder; what
+ * fails is told and harms nothing. */
+void session_write_record(const struct session *s, int code, const struct err *e);
 /* Finds the host's identity for git, if the profile wants it; hands it to the VM. */
 void session_find_git(struct session *s);
 int session_put_git(struct session *s, struct err *e);

@@ -4,9 +4,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "model/show.h"
-#include "session/local.h"
+#include "state/local.h"
 
 /* Names in the second share. */
 #define SHARE_KEPT "kept"
@@ -48,7 +49,7 @@ static int refuse(const char *path, const char *why, struct err *e)
 
 static bool overlaps(const char *a, const char *b)
 {
-    return view_is_inside(a, b) || view_is_inside(b, a);
+    return file_is_inside(a, b) || file_is_inside(b, a);
 }
 
 /* A second way to a file would be one around what holds for the first. */
@@ -138,14 +139,14 @@ static void add_pin(const struct mounts *m, const char *path, bool readonly, str
 {
     size_t len = strlen(m->project);
 
-    if (view_is_inside(path, m->project)) {
+    if (file_is_inside(path, m->project)) {
         add_bind(v, JAIL_PIN, NULL, mem_strdup(path + len + 1), readonly);
         return;
     }
     for (size_t i = 0; i < m->hosts.n; i++) {
         const char *below;
 
-        if (!view_is_inside(path, m->hosts.v[i]))
+        if (!file_is_inside(path, m->hosts.v[i]))
             continue;
         below = path + strlen(m->hosts.v[i]);
         add_bind(v, JAIL_PIN_MOUNTED, mem_printf("%s%s", m->guests.v[i], below),
@@ -177,7 +178,7 @@ static int add_locals(const struct profile *p, const char *project, struct view 
         for (size_t j = 0; j < v->locals.n; j++) {
             auto_free char *shown = show_text(v->locals.v[j], 0);
 
-            if (v->binds[i].kind == JAIL_MASK && view_is_inside(v->locals.v[j], v->binds[i].target))
+            if (v->binds[i].kind == JAIL_MASK && file_is_inside(v->locals.v[j], v->binds[i].target))
                 return err_set(e, "[guest-local] paths: [mask] hides %s", shown);
         }
     return 0;

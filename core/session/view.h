@@ -2,7 +2,7 @@
  * git's files that it cannot write, masks, mounts.  Decided here, done by proc/jail around the
  * engine; what is mounted travels in the second share:
  *
- *     kept/        what of the agent outlives the VM (session/kept)
+ *     kept/        what of the agent outlives the VM (state/kept)
  *     mounts/N     the N-th mount
  *     local        what is kept of folders on the VM's disk
  */
@@ -17,14 +17,14 @@
 #include "model/paths.h"
 #include "model/profile.h"
 #include "proc/jail.h"
-#include "session/kept.h"
+#include "state/kept.h"
 
 struct view {
     struct jail_bind *binds; /* none: no namespace is needed */
     size_t nbinds;
     struct guest_keep *items; /* of a second share that is composed; else NULL */
     size_t nitems;
-    const char *image;   /* relative to the second share, see session/local_image; or NULL */
+    const char *image;   /* relative to the second share, see state/local_image; or NULL */
     struct strv locals;  /* folders of the project that are on the VM's disk, below the folder */
     struct strv strings; /* what binds point to */
 };
@@ -47,9 +47,5 @@ void view_free(struct view *v);
 int view_find(const struct profile *p, const char *home, const char *project,
               const struct strv *writable, struct view_finds *out, struct err *e);
 void view_finds_free(struct view_finds *f);
-/* Drops the paths that are below others of the list. */
-void view_drop_inner(struct strv *paths);
-/* Whether path is the folder or below it. */
-bool view_is_inside(const char *path, const char *folder);
 
 #endif

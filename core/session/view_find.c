@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "model/show.h"
 #include "session/tree.h"
@@ -24,13 +25,6 @@ struct search {
     bool git;         /* look for repositories */
     struct git_search found;
 };
-
-bool view_is_inside(const char *path, const char *folder)
-{
-    size_t len = strlen(folder);
-
-    return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
 
 /* ---- masks ---------------------------------------------------------------------------------- */
 
@@ -65,7 +59,7 @@ static int add_mask(struct search *s, const char *path, struct err *e)
 
     if (!real && errno == EACCES)
         return err_errno(e, errno, "cannot hide %s", shown);
-    if (!real || !view_is_inside(real, s->project))
+    if (!real || !file_is_inside(real, s->project))
         return 0;
     if (strcmp(real, s->project) == 0)
         return err_set(e, "cannot hide %s: it leads to the project folder itself", shown);
@@ -80,7 +74,7 @@ static int add_mask(struct search *s, const char *path, struct err *e)
 static bool is_masked(const struct strv *masks, const char *path)
 {
     for (size_t i = 0; i < masks->n; i++)
-        if (view_is_inside(path, masks->v[i]))
+        if (file_is_inside(path, masks->v[i]))
             return true;
     return false;
 }
@@ -91,22 +85,6 @@ static bool matches_any(const struct strv *masks, const char *path)
         if (is_pattern(masks->v[i]) && matches(masks->v[i], path))
             return true;
     return false;
-}
-
-void view_drop_inner(struct strv *paths)
-{
-    struct strv outer = STRV_INIT;
-
-    for (size_t i = 0; i < paths->n; i++) {
-        bool inner = false;
-
-        for (size_t j = 0; j < paths->n && !inner; j++)
-            inner = j != i && view_is_inside(paths->v[i], paths->v[j]);
-        if (!inner)
-            strv_push(&outer, paths->v[i]);
-    }
-    strv_free(paths);
-    *paths = outer;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -154,7 +132,7 @@ static int search_masks(struct search *s, struct err *e)
     if ((patterns || (s->git && strv_has(s->found.roots, s->project))) &&
         walk(s, s->project, e) < 0)
         return -1;
-    view_drop_inner(&s->found.masks); /* there is nothing to hide below a mask */
+    file_drop_inner(&s->found.masks); /* there is nothing to hide below a mask */
     return 0;
 }
 
@@ -207,7 +185,7 @@ static int take_finds(struct search *s, struct view_finds *out, struct err *e)
     sort(&out->git);
     for (size_t i = 0; i < out->git.n; i++)
         for (size_t j = 0; j < s->found.roots->n; j++)
-            if (view_is_inside(out->git.v[i], s->found.roots->v[j]) &&
+            if (file_is_inside(out->git.v[i], s->found.roots->v[j]) &&
                 add_folders(s->found.roots->v[j], out->git.v[i], &out->folders, e) < 0)
                 return err_prefix(e, "cannot protect every " GIT_NAME);
     for (size_t i = 0; i < s->found.masks.n; i++)

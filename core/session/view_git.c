@@ -37,7 +37,7 @@ enum {
 static bool is_in_any(const char *path, const struct strv *folders)
 {
     for (size_t i = 0; i < folders->n; i++)
-        if (view_is_inside(path, folders->v[i]))
+        if (file_is_inside(path, folders->v[i]))
             return true;
     return false;
 }
@@ -212,7 +212,7 @@ char *git_show_place(const struct git_search *g, const char *path)
 {
     size_t len = strlen(g->roots->v[0]);
 
-    return show_text(view_is_inside(path, g->roots->v[0]) && path[len] ? path + len + 1 : path, 0);
+    return show_text(file_is_inside(path, g->roots->v[0]) && path[len] ? path + len + 1 : path, 0);
 }
 
 /* ---- what is linked ------------------------------------------------------------------------- */

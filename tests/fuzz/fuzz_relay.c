@@ -10,7 +10,7 @@
 #include "channel/conn.h"
 #include "fuzz.h"
 #include "proc/sock.h"
-#include "session/relay.h"
+#include "supervisor/relay.h"
 
 enum { CLIENTS = 2, SENT = 1000, CLIENT_STREAM = 5, INPUT_MAX = 128 * 1024 };
 

@@ -1,7 +1,7 @@
 /* The keys that end an attachment. */
 #include "helpers.h"
 
-#include "session/detach_keys.h"
+#include "supervisor/detach_keys.h"
 
 /* Types the parts, divided by '|'; returns what the program gets, with "!" where it was left. */
 static void types(const char *keys, const char *expected)

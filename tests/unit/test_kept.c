@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 
-#include "session/kept.h"
+#include "state/kept.h"
 
 static char dir[] = "/tmp/agentvm-kept.XXXXXX";
 static struct paths paths;

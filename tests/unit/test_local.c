@@ -1,11 +1,11 @@
-/* session/local: folders that a VM has on its own disk, and what of them is made on the host. */
+/* state/local: folders that a VM has on its own disk, and what of them is made on the host. */
 #include "helpers.h"
 
 #include <signal.h>
 #include <stdlib.h>
 
-#include "session/local.h"
-#include "session/vms.h"
+#include "state/local.h"
+#include "state/vms.h"
 
 static char *dir, *project;
 static struct paths paths;

@@ -1,9 +1,9 @@
-/* session/local_image: what of a project's folders outlives its VMs. */
+/* state/local_image: what of a project's folders outlives its VMs. */
 #include "helpers.h"
 
 #include <stdlib.h>
 
-#include "session/local_image.h"
+#include "state/local_image.h"
 
 #define SIZE ((uint64_t)10 << 30)
 

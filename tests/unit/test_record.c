@@ -1,11 +1,12 @@
-/* session/record: what is written is read again; whatever else is in the file is skipped. */
+/* state/record: what is written is read again; whatever else is in the file is skipped. */
 #include "helpers.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #include "proc/spawn.h"
-#include "session/session.h"
+#include "session/stage.h"
+#include "state/record.h"
 
 #define HEAD "{\"time\":\"2026-11-25T04:01:01Z\",\"kind\":\"run\",\"project\":"
 #define TAIL ",\"duration_ms\":1.5,\"exit_code\":0}"
@@ -102,15 +103,15 @@ static void test_project(void **state)
 
 static void test_format(void **state)
 {
-    struct session s = {.project = (char[]){"/odd\n\xff"},
-                        .record = {.kind = "run", .vm = "01234567", .start = "warm"}};
+    struct record r = {.project = "/odd\n\xff", .kind = "run", .vm = "01234567", .start = "warm"};
+    struct stages stages = {0};
     auto_err struct err e = ERR_INIT;
     auto_free char *good = NULL, *failed = NULL, *missing = NULL;
 
     (void)state;
-    stages_start(&s.stages);
-    good = record_format(&s, 3, NULL);
-    assert_int_equal(parse(good, strlen(good), s.project), 1);
+    stages_start(&stages);
+    good = record_format(&r, stages_to_json(&stages), 1500, 3, NULL);
+    assert_int_equal(parse(good, strlen(good), r.project), 1);
     assert_non_null(strstr(good, "\"exit_code\":3"));
     assert_null(strstr(good, "error"));
     assert_null(strstr(good, "agent"));
@@ -118,11 +119,11 @@ static void test_format(void **state)
     assert_null(strstr(good, "bytes"));
     assert_string_equal(strchr(good, '\n'), "\n");
     err_set(&e, "it broke\nin two");
-    failed = record_format(&s, -1, &e);
+    failed = record_format(&r, stages_to_json(&stages), 1500, -1, &e);
     assert_non_null(strstr(failed, "\"exit_code\":125"));
     assert_non_null(strstr(failed, "\"error\":\"it broke\\\\nin two\""));
     err_exit(&e, EXIT_NOT_FOUND); /* the message names a word of the command line */
-    missing = record_format(&s, -1, &e);
+    missing = record_format(&r, stages_to_json(&stages), 1500, -1, &e);
     assert_null(strstr(missing, "broke"));
 }
 
@@ -246,13 +247,12 @@ static void test_rotation(void **state)
 
 static void test_ports(void **state)
 {
-    struct session s = {.project = (char[]){"/a"},
-                        .record = {.kind = "run",
-                                   .ports = {.pairs = {{80, 8080}, {3000, 3000}},
-                                             .n = 2,
-                                             .to_guest = 5,
-                                             .from_guest = 6000000000}}};
-    auto_free char *line = record_format(&s, 0, NULL);
+    struct record r = {
+        .project = "/a",
+        .kind = "run",
+        .ports = {
+            .pairs = {{80, 8080}, {3000, 3000}}, .n = 2, .to_guest = 5, .from_guest = 6000000000}};
+    auto_free char *line = record_format(&r, NULL, 1500, 0, NULL);
 
     (void)state;
     assert_non_null(strstr(line, "\"ports\":[{\"guest\":80,\"host\":8080},{\"guest\":3000,"

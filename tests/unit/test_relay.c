@@ -1,4 +1,4 @@
-/* session/relay: many clients, one guest, none of them trusted to keep the rules. */
+/* supervisor/relay: many clients, one guest, none of them trusted to keep the rules. */
 #include "helpers.h"
 
 #include <signal.h>
@@ -6,7 +6,7 @@
 
 #include "channel/conn.h"
 #include "proc/sock.h"
-#include "session/relay.h"
+#include "supervisor/relay.h"
 
 enum { CLIENTS = 2 };
 

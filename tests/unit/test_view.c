@@ -73,7 +73,7 @@ static int teardown(void **state)
 
 static const char *shown(const char *path)
 {
-    return view_is_inside(path, dir) ? path + strlen(dir) + 1 : path;
+    return file_is_inside(path, dir) ? path + strlen(dir) + 1 : path;
 }
 
 /* What is found, one a line: "/ " before a folder that is pinned, "- " before what cannot be

@@ -1,11 +1,11 @@
-/* session/viewer: whoever is attached sees in the end what the agent's terminal shows, whenever the
- * painting comes. */
+/* supervisor/viewer: whoever is attached sees in the end what the agent's terminal shows, whenever
+ * the painting comes. */
 #include "helpers.h"
 
 #include <signal.h>
 
 #include "proc/sock.h"
-#include "session/viewer.h"
+#include "supervisor/viewer.h"
 
 enum { ROWS = 6, COLUMNS = 20 };
 

@@ -1,9 +1,9 @@
-/* session/vms: the folders of running VMs; locks say which are alive. */
+/* state/vms: the folders of running VMs; locks say which are alive. */
 #include "paths_fixture.h"
 
 #include <pthread.h>
 
-#include "session/vms.h"
+#include "state/vms.h"
 
 struct vm {
     char id[9];
