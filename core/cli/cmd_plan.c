@@ -11,6 +11,7 @@ static void free_view(struct plan_view *v)
     plan_free(&v->auth);
     plan_free(&v->launch);
     strv_free(&v->packages);
+    free(v->user_runtime);
     persist_free(&v->kept);
     err_clear(&v->auth_error);
     err_clear(&v->ssh_error);
@@ -48,12 +49,28 @@ static int find_kept(struct session *s, struct plan_view *v, struct err *e)
     return rc < 0 ? -1 : 0;
 }
 
+static int find_runtime(struct session *s, struct plan_view *v, struct err *e)
+{
+    auto_free char *path = NULL;
+    auto_buf struct buf text = BUF_INIT;
+    int rc = session_user_runtime(s, &path, &text, e);
+    enum trust_state state;
+
+    if (rc < 0 || trust_state(&s->paths, s->project, &s->project_runtime, &state, e) < 0)
+        return -1;
+    if (rc == 0)
+        v->user_runtime = steal_ptr(&path);
+    v->runtime_approved = state == TRUST_APPROVED;
+    return 0;
+}
+
 static int collect(struct session *s, struct plan_view *v, struct err *e)
 {
     v->session = s;
     if (session_load(s, e) < 0 || persist_check_options(s, e) < 0 ||
         session_provision_plan(s, &v->provision, e) < 0 ||
-        template_keys(s, &v->provision, &v->keys, e) < 0 || find_kept(s, v, e) < 0)
+        template_keys(s, &v->provision, &v->keys, e) < 0 || find_kept(s, v, e) < 0 ||
+        find_runtime(s, v, e) < 0)
         return -1;
     v->has_base = store_has(&s->paths, v->keys.base);
     v->has_provisioned = v->keys.provisioned[0] && store_has(&s->paths, v->keys.provisioned);

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,9 +71,13 @@ const size_t ncommands = ARRAY_LEN(commands);
 
 int cli_print(const char *text, struct err *e)
 {
-    if (file_write_stream(STDOUT_FILENO, text, strlen(text)) < 0)
-        return err_errno(e, errno, "cannot write to stdout");
-    return 0;
+    int errnum;
+
+    if (file_write_stream(STDOUT_FILENO, text, strlen(text)) == 0)
+        return 0;
+    errnum = errno;
+    err_errno(e, errnum, "cannot write to stdout");
+    return errnum == EPIPE ? err_exit(e, EXIT_SIGNAL_BASE + SIGPIPE) : -1;
 }
 
 int cli_print_json(cJSON *json, struct err *e)
@@ -87,6 +92,9 @@ int cli_report(const struct err *e)
 {
     /* Who was told to end does not wait for a reader. */
     if (err_exit_code(e) > EXIT_SIGNAL_BASE && log_is_stuck())
+        return err_exit_code(e);
+    /* Who stopped reading knows.  Where SIGPIPE has its own action, nothing is said either. */
+    if (err_exit_code(e) == EXIT_SIGNAL_BASE + SIGPIPE)
         return err_exit_code(e);
     log_status(NULL);
     if (e->detail && *e->detail) {

@@ -184,6 +184,27 @@ static void add_servers(cJSON *root, const struct plan *launch)
     }
 }
 
+static void add_script(cJSON *list, const char *path, bool approved)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    cJSON_AddItemToObject(o, "path", json_text(path));
+    cJSON_AddBoolToObject(o, "approved", approved);
+    cJSON_AddItemToArray(list, o);
+}
+
+/* In the order in which they run; one's own needs no approval. */
+static void add_runtime(cJSON *root, const struct plan_view *v)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "runtime_scripts");
+    auto_free char *path = mem_printf("%s/" PATHS_PROJECT_RUNTIME, v->session->project);
+
+    if (v->user_runtime)
+        add_script(list, v->user_runtime, true);
+    if (v->session->project_runtime.present)
+        add_script(list, path, v->runtime_approved);
+}
+
 static void add_argv(cJSON *root, const struct plan *launch)
 {
     for (size_t i = 0; i < launch->n; i++)
@@ -233,6 +254,7 @@ char *plan_view_json(const struct plan_view *v)
     add_credentials(root, &v->auth);
     cJSON_AddItemToObject(root, "accounts", plan_view_accounts(&v->auth));
     add_servers(root, &v->launch);
+    add_runtime(root, v);
     add_argv(root, &v->launch);
     add_plan(root, "provision", &v->provision);
     if (v->auth_error.msg)

@@ -227,6 +227,23 @@ static void add_ssh_agent(struct buf *out, const struct plan_view *v)
         buf_printf(out, "\nssh-agent:\n  the VM can sign with the keys of %s\n", path);
 }
 
+static void add_runtime(struct buf *out, const struct plan_view *v)
+{
+    bool project = v->session->project_runtime.present;
+
+    buf_puts(out, "\nruntime scripts, as the user, before the agent:\n");
+    if (v->user_runtime) {
+        auto_free char *path = str_quote(v->user_runtime);
+
+        buf_printf(out, "  %s\n", path);
+    }
+    if (project)
+        buf_printf(out, "  " PATHS_PROJECT_RUNTIME " of the folder%s\n",
+                   v->runtime_approved ? "" : ", once you approved it");
+    if (!v->user_runtime && !project)
+        buf_puts(out, "  none\n");
+}
+
 static void add_session(struct buf *out, const struct plan_view *v, const char *project)
 {
     add_mounts(out, v->session, project);
@@ -248,6 +265,7 @@ static void add_session(struct buf *out, const struct plan_view *v, const char *
               1u << PLAN_FILE | 1u << PLAN_IMPORT | 1u << PLAN_KEEP | 1u << PLAN_KEEP_FILE);
     buf_puts(out, "\nMCP servers:\n");
     add_steps(out, &v->launch, 1u << PLAN_OFFER_MCP);
+    add_runtime(out, v);
     buf_puts(out, "\nstarts:\n");
     add_steps(out, &v->launch, 1u << PLAN_EXEC);
 }

@@ -17,6 +17,8 @@ struct plan_view {
     struct persist kept;   /* with --keep, where it exists: the layers are those of its disk */
     bool kept_old;         /* the profile's template is another one by now */
     struct strv packages;  /* all of the image's, sorted, each once */
+    char *user_runtime;    /* the user's runtime script, or NULL */
+    bool runtime_approved; /* the project's, where there is one */
     struct err auth_error; /* no credential: shown, not fatal here */
     struct err ssh_error;  /* no ssh-agent, likewise */
 };

@@ -84,13 +84,19 @@ static int run_script(struct session *s, const char *name, const struct buf *tex
     return e->msg ? -1 : task_check(&s->task, e);
 }
 
+int session_user_runtime(struct session *s, char **path, struct buf *text, struct err *e)
+{
+    *path = mem_printf("%s/" PATHS_USER_RUNTIME, s->paths.config);
+    return file_read_at(AT_FDCWD, *path, SCRIPT_MAX, text, e);
+}
+
 /* The user's runtime.sh, then the project's; both in the project's folder, as the user. */
 static int run_runtime(struct session *s, const struct launch *l, struct err *e)
 {
-    auto_free char *path = mem_printf("%s/" PATHS_USER_RUNTIME, s->paths.config);
+    auto_free char *path = NULL;
     auto_strv struct strv env = STRV_INIT;
     auto_buf struct buf text = BUF_INIT;
-    int rc = file_read_at(AT_FDCWD, path, SCRIPT_MAX, &text, e);
+    int rc = session_user_runtime(s, &path, &text, e);
 
     if (rc < 0)
         return -1;

@@ -109,6 +109,8 @@ int session_load_user(struct session *s, struct err *e);
 /* Makes sure that the project's agent.ini is approved, where it has to be. */
 int session_approve_profile(struct session *s, struct err *e);
 
+/* The user's runtime script: its path, and its text.  Returns 0, or 1 if there is none. */
+int session_user_runtime(struct session *s, char **path, struct buf *text, struct err *e);
 /* Makes sure that the project's runtime script, if any, is approved. */
 int session_approve_runtime(struct session *s, struct err *e);
 /* Approves both as they are, after showing what they do. */
