@@ -35,7 +35,7 @@ static char *as_table(const struct kept_sessions *sessions, bool with_folder)
 
     buf_puts(&out, "");
     if (sessions->n > 0)
-        buf_printf(&out, "%-16s  %-10s  %7s  %-36s%s\n", "CHANGED", "AGENT", "KIB", "SESSION",
+        buf_printf(&out, "%-16s  %-10s  %7s  %-36s%s\n", "CHANGED (UTC)", "AGENT", "KIB", "SESSION",
                    with_folder ? "  FOLDER" : "");
     for (size_t i = 0; i < sessions->n; i++) {
         const struct kept_session *s = &sessions->v[i];
@@ -44,7 +44,7 @@ static char *as_table(const struct kept_sessions *sessions, bool with_folder)
         char when[TIME_TEXT] = "?";
         struct tm tm;
 
-        if (localtime_r(&changed, &tm))
+        if (gmtime_r(&changed, &tm))
             strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
         buf_printf(&out, "%-16s  %-10s  %7llu  %-36s%s%s\n", when, s->agent,
                    (unsigned long long)(s->size + KIB - 1) / KIB, id, with_folder ? "  " : "",

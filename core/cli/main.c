@@ -186,6 +186,19 @@ static int unknown_command(const char *word, struct err *e)
     return err_advise(e, "see agentvm --help; words for the agent go behind --: agentvm -- ...");
 }
 
+/* "agentvm -v exec ...": nobody can tell whose word that is. */
+static int check_order(const struct cli *cli, struct err *e)
+{
+    const char *word = cli->words[0];
+
+    if (cli->dashes || !word || !find_command(word))
+        return 0;
+    err_set(e, "%s is a command, and stands behind options", word);
+    return err_advise(
+        e, "agentvm %s [OPTIONS] is the command; agentvm [OPTIONS] -- %s is for the agent", word,
+        word);
+}
+
 static void free_cli(struct cli *cli)
 {
     strv_free(&cli->env_names);
@@ -195,12 +208,13 @@ static int dispatch(char **argv, struct err *e)
 {
     __attribute__((cleanup(free_cli))) struct cli cli = {0};
     const struct command *c = &commands[0];
+    bool named = *argv && (*argv)[0] != '-';
 
     if (*argv && strcmp(*argv, "--version") == 0)
         return cli_print("agentvm " AGENTVM_VERSION "\n", e);
     if (*argv && (strcmp(*argv, "--help") == 0 || strcmp(*argv, "-h") == 0))
         return cmd_help(&cli, e);
-    if (*argv && (*argv)[0] != '-') {
+    if (named) {
         c = find_command(*argv);
         if (!c)
             return unknown_command(*argv, e);
@@ -210,7 +224,7 @@ static int dispatch(char **argv, struct err *e)
         return -1;
     if (cli.help)
         return help_with(&cli, c->name, e);
-    return c->main(&cli, e);
+    return !named && check_order(&cli, e) < 0 ? -1 : c->main(&cli, e);
 }
 
 /* A closed standard stream would give its number to the next file we open. */

@@ -80,13 +80,27 @@ int profile_add_masks(struct profile *p, const struct profile_key *k,
                      "is not a path below the project folder, such as .env or **/.env", e);
 }
 
+/* What is committed there goes with the machine. */
+static bool is_of_git(const char *path)
+{
+    for (const char *s = path; s; s = strchr(s, '/'), s = s ? s + 1 : NULL)
+        if (strncmp(s, ".git", 4) == 0 && (s[4] == '\0' || s[4] == '/'))
+            return true;
+    return false;
+}
+
+static bool is_local(const char *path)
+{
+    return is_plain(path) && !is_of_git(path);
+}
+
 int profile_add_locals(struct profile *p, const struct profile_key *k,
                        const struct profile_entry *entry, bool *narrower, struct err *e)
 {
     *narrower = true;
-    return add_paths(p, k, entry, is_plain,
+    return add_paths(p, k, entry, is_local,
                      "is not a path below the project folder, such as node_modules (patterns are "
-                     "not possible)",
+                     "not possible, and .git would be lost with the VM)",
                      e);
 }
 

@@ -50,8 +50,8 @@ static void test_paths(void **state)
 /* Folders on the VM's disk add up, a project's freely. */
 static void test_locals(void **state)
 {
-    static const char *const bad[] = {"/x", "..",       "a/../b", "a//b", ".",
-                                      "''", "*/target", "a?",     "[a]"};
+    static const char *const bad[] = {"/x",       "..", "a/../b", "a//b", ".",      "''",
+                                      "*/target", "a?", "[a]",    ".git", "a/.git", "a/.git/lfs"};
 
     (void)state;
     apply("[guest-local]\npaths = target/ 'a b/c'\n");
@@ -73,7 +73,7 @@ static void test_locals(void **state)
     assert_refused(
         "[guest-local]\npaths = **/target\n",
         "agent.ini:2: paths: '**/target' is not a path below the project folder, such as "
-        "node_modules (patterns are not possible)");
+        "node_modules (patterns are not possible, and .git would be lost with the VM)");
 }
 
 static void test_bad_paths(void **state)
