@@ -41,8 +41,6 @@ void guest_leave_record(struct guest *g, const char *record)
 
 void guest_take_record_back(struct guest *g)
 {
-    if (g->lost)
-        return;
     conn_send(g->conn, FRAME_RECORD, 0, 0, NULL, 0);
     conn_flush(g->conn, FLUSH_MS);
 }

@@ -15,6 +15,7 @@ enum {
     /* What may lie here for one that is stopped: a window of the guest's output in pieces of a byte
      * each, and then some. */
     QUEUE_MAX = 16 << 20,
+    GRACE_MS = 1000,
 };
 
 struct emulator {
@@ -27,6 +28,7 @@ struct emulator {
     struct conn *conn; /* NULL: there is none any more */
     struct loop_timer *deadline;
     int64_t heard_ms;            /* when it did last what was waited for */
+    int64_t late;                /* heard_ms for which the deadline passed once */
     unsigned pieces, paintings;  /* on the way */
     unsigned ahead;              /* of these pieces, those fed before the last painting */
     bool answered;               /* the piece that it has now */
@@ -47,10 +49,14 @@ static void on_deadline(void *arg)
     m->deadline = NULL;
     if (m->pieces == 0 && m->paintings == 0)
         return;
-    if (left > 0)
-        m->deadline = loop_timer(m->loop, (int)left, on_deadline, m);
-    else
+    if (left <= 0 && m->late == m->heard_ms) {
         lose(m, "it did not answer in time");
+        return;
+    }
+    /* Both of us may have been frozen meanwhile: then it gets its turn first. */
+    if (left <= 0)
+        m->late = m->heard_ms;
+    m->deadline = loop_timer(m->loop, left > 0 ? (int)left : GRACE_MS, on_deadline, m);
 }
 
 /* Something is on the way that is to be answered. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <linux/major.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -18,21 +19,32 @@
 /* On the guest's own disk; the folders there have numbers. */
 #define UNKEPT "/var/lib/agentvm/unkept"
 
-/* Opens the folder, which is made for the user if it is missing; through no symlink, which an
- * earlier guest could have left in the image.  -1 with errno. */
+static int hand_over(const struct user *u, int folder)
+{
+    auto_free char *path = mem_printf("/proc/self/fd/%d", folder);
+
+    return chown(path, u->uid, u->gid);
+}
+
+/* Opens the folder, which is made for the user if it is missing, as is what leads to it; through no
+ * symlink, which an earlier guest could have left in the image.  -1 with errno. */
 static int open_folder(const struct user *u, const char *path)
 {
-    const char *name = strrchr(path, '/') + 1;
-    auto_free char *above = mem_dup(path, (size_t)(name - path));
-    auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    auto_close int parent = file_open_below(root, above, true, NULL), folder = -1;
-    bool made = parent >= 0 && mkdirat(parent, name, 0755) == 0;
+    auto_free char *copy = mem_strdup(path);
+    auto_close int folder = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char *rest = NULL;
 
-    if (parent < 0 || (!made && errno != EEXIST))
-        return -1;
-    folder = file_open_below(parent, name, false, NULL);
-    if (folder < 0 || (made && fchownat(parent, name, u->uid, u->gid, AT_SYMLINK_NOFOLLOW) < 0))
-        return -1;
+    for (char *name = strtok_r(copy, "/", &rest); name; name = strtok_r(NULL, "/", &rest)) {
+        auto_close int above = folder;
+        bool made = mkdirat(above, name, 0755) == 0;
+
+        folder = -1;
+        if (!made && errno != EEXIST)
+            return -1;
+        folder = openat(above, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (folder < 0 || (made && hand_over(u, folder) < 0))
+            return -1;
+    }
     return steal_fd(&folder);
 }
 

@@ -235,27 +235,28 @@ static bool is_root(const struct git_search *g, const char *path)
     return false;
 }
 
-/* What is not there the VM could make, unless it cannot write what the path leads through: path
- * becomes the last part of that which is there.  It has no symlinks. */
-static int find_way(const struct git_search *g, char *path, const char *who, struct err *e)
+/* What is not there the VM could make, unless it cannot write the last part of the path that is
+ * there: that is linked.  path has no symlinks, and is changed. */
+static int protect_way(struct git_search *g, char *path, const char *who, struct err *e)
 {
     auto_free char *shown = git_show_place(g, path), *way = NULL;
     struct stat st;
 
     do
         *strrchr(path, '/') = '\0';
-    while (lstat(path, &st) < 0);
-    if (is_root(g, path)) {
+    while (*path && lstat(path, &st) < 0);
+    if (!*path || is_root(g, path)) {
         err_set(e, "cannot protect %s, which %s: it is not there, and the VM could make it", shown,
                 who);
-        return err_advise(e,
-                          "create it on this host, where it may be empty, or unset what names it "
-                          "(git config --show-origin --list says where that is)");
+        return err_advise(e, "create it on this host, where it may be empty, or take away what "
+                             "leads to it");
     }
+    if (git_is_safe(g, path))
+        return 0;
     way = git_show_place(g, path);
     log_warn("the VM can only read %s: %s, which %s, is not there, and it could make that", way,
              shown, who);
-    return 0;
+    return git_add_find(&g->linked, path, e);
 }
 
 int git_protect(struct git_search *g, const char *folder, const char *name, const char *who,
@@ -269,9 +270,7 @@ int git_protect(struct git_search *g, const char *folder, const char *name, cons
     case PLACE_SAFE:
         return 0;
     case PLACE_MISSING:
-        if (find_way(g, path, who, e) < 0)
-            return -1;
-        break;
+        return protect_way(g, path, who, e);
     case PLACE_LINK:
         err_set(e, "cannot protect %s, which %s: it is a symbolic link that the VM could replace",
                 shown, who);

@@ -13,6 +13,7 @@ enum {
     SETTINGS_MAX = 1 << 20,
     SETTINGS_MS = 5000, /* takes 5; a hostile configuration may name a pipe */
     FOLLOW_MS = 60000,
+    INCLUDES_MAX = 30000, /* three for each pair of a repository and a file */
 };
 
 /* A file or folder that a setting names; relative to the folder.  The caller frees it. */
@@ -44,9 +45,12 @@ static int add_include(struct git_search *g, const char *repository, const char 
     for (size_t i = 0; i < g->includes.n; i += 3)
         if (strcmp(g->includes.v[i], repository) == 0 && strcmp(g->includes.v[i + 2], real) == 0)
             return 0;
-    if (git_add_find(&g->includes, repository, e) < 0 || git_add_find(&g->includes, path, e) < 0)
-        return -1;
-    return git_add_find(&g->includes, real, e);
+    if (g->includes.n == INCLUDES_MAX)
+        return err_set(e, "git's settings include too many files on conditions");
+    strv_push(&g->includes, repository);
+    strv_push(&g->includes, path);
+    strv_push(&g->includes, real);
+    return 0;
 }
 
 /* Settings that git listed: those that hold for a repository, or all that one file has. */
@@ -65,15 +69,19 @@ static int take_setting(struct git_search *g, const struct listing *l, const cha
     auto_free char *folder = file ? git_folder_of(file) : mem_strdup(top);
     bool conditional = str_starts(key, "includeif.") && str_ends(key, ".path");
     bool includes = strcmp(key, "include.path") == 0 || conditional;
+    auto_free char *real = file ? realpath(file, NULL) : NULL;
+    auto_free char *place = file ? git_show_place(g, real ? real : file) : mem_strdup("git's call");
+    auto_free char *who =
+        mem_printf(includes ? "%s includes for git" : "core.hooksPath in %s names", place);
 
     if (file && git_protect(g, "/", file, "holds settings of git's", e) < 0)
         return -1;
-    if (includes && protect_setting(g, folder, value, "git's settings include", e) < 0)
+    if (includes && protect_setting(g, folder, value, who, e) < 0)
         return -1;
     if (conditional || (includes && l->one_file))
         return add_include(g, l->repository, folder, value, e);
     if (strcmp(key, "core.hookspath") == 0)
-        return protect_setting(g, top, value, "git's core.hooksPath names", e);
+        return protect_setting(g, top, value, who, e);
     return 0;
 }
 

@@ -297,6 +297,14 @@ void local_remove_dead(const struct paths *p, const char *id)
     remove_dead(p, id, true);
 }
 
+/* A record that nobody can read does not keep the rest of its VM. */
+static void forget(const struct paths *p, const char *id)
+{
+    auto_free char *path = paths_vm_disk(p, id, PATHS_VM_FOLDERS);
+
+    unlink(path);
+}
+
 /* The ids of VMs that left a record. */
 static void find_dead(const struct paths *p, struct strv *out)
 {
@@ -306,9 +314,12 @@ static void find_dead(const struct paths *p, struct strv *out)
     while (dir && (entry = readdir(dir))) {
         auto_record struct record r = {0};
 
-        if (vms_is_id(entry->d_name) && record_read(p, entry->d_name, &r) &&
-            !vms_is_alive(p, entry->d_name))
+        if (!vms_is_id(entry->d_name) || vms_is_alive(p, entry->d_name))
+            continue;
+        if (record_read(p, entry->d_name, &r))
             strv_push(out, entry->d_name);
+        else
+            forget(p, entry->d_name);
     }
     if (dir)
         closedir(dir);

@@ -6,7 +6,7 @@
  *                         STARTED  <-------------------
  *               <-------  DETACHED n: the VM's life hangs on the agent from now on
  *
- * What the agent writes goes into the log, and on a terminal of its own to supervisor_attach.c. */
+ * What the agent writes goes into the log, and on a terminal of its own to attach.c. */
 #include "supervisor/agent.h"
 
 #include <stdlib.h>
@@ -70,17 +70,26 @@ static void on_started(struct agent *a)
         relay_send(a->sup->relay, a->stream, FRAME_EOF, LANE_IN, NULL, 0);
 }
 
+/* Behind the painting of what the agent wrote before, if that is on its way. */
+static void tell_viewer(struct agent *a, const struct frame *f)
+{
+    a->end = f->type;
+    buf_append(&a->end_payload, f->payload, f->len);
+    if (a->viewer.client && a->viewer.waiting)
+        return;
+    agent_tell_end(a);
+    agent_leave(a);
+}
+
 static void on_end(struct agent *a, const struct frame *f)
 {
-    struct client *client = a->running ? a->viewer.client : a->maker;
-    uint32_t stream = a->running ? a->viewer.stream : a->maker_stream;
-
-    if (client)
-        conn_send(client->conn, f->type, 0, stream, f->payload, f->len);
-    a->maker = NULL;
-    agent_leave(a);
-    if (!a->running)
+    if (!a->running) {
+        if (a->maker)
+            conn_send(a->maker->conn, f->type, 0, a->maker_stream, f->payload, f->len);
+        a->maker = NULL;
         return; /* its creator, who was told why, ends the VM */
+    }
+    tell_viewer(a, f);
     a->ended = f->type == FRAME_EXIT && f->len == 8;
     if (a->ended && (get_u32(f->payload) & EXIT_BIT_OOM))
         agent_tell(a->sup, GUEST_LACKED_MEMORY);
@@ -233,11 +242,13 @@ void agent_close(struct supervisor *s)
         return;
     if (a->running && a->record)
         write_record(a);
+    agent_tell_end(a);
     agent_leave(a);
     agent_log_close(&a->log);
     emulator_free(a->emulator);
     buf_free(&a->answers);
     buf_free(&a->input);
+    buf_free(&a->end_payload);
     free(a->record);
     free(a->failure);
     free(a);

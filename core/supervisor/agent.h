@@ -1,7 +1,7 @@
 /* What the two parts of a detached agent share:
  *
- *   supervisor_agent.c     its stream, its beginning and its end
- *   supervisor_attach.c    its screen, and who is attached to it
+ *   agent.c   its stream, its beginning and its end
+ *   attach.c  its screen, and who is attached to it
  */
 #ifndef AGENTVM_SUPERVISOR_AGENT_H
 #define AGENTVM_SUPERVISOR_AGENT_H
@@ -28,22 +28,26 @@ struct agent {
     struct buf answers;        /* the emulator's, which the agent has not taken yet */
     struct buf input;          /* likewise, of who is attached */
     struct viewer viewer;
+    uint8_t end; /* FRAME_EXIT or FRAME_ERROR that waits for the viewer's painting; else 0 */
+    struct buf end_payload;
 };
 
 void agent_tell_error(struct client *c, uint32_t stream, const char *text);
 
-/* supervisor_agent.c */
+/* agent.c */
 /* Sends what lies here for the agent, as far as it takes it. */
 void agent_send_input(struct agent *a);
 /* A line for the user in the agent's log. */
 void agent_log_line(struct agent *a, const char *text);
 
-/* supervisor_attach.c */
+/* attach.c */
 void agent_start_emulator(struct agent *a, uint16_t rows, uint16_t columns);
 /* What the agent wrote; it gets credit for it as the emulator, if there is one, takes it. */
 void agent_show(struct agent *a, const struct frame *f);
 void agent_attach(struct supervisor *s, struct client *c, const struct frame *f);
 void agent_take_viewer_frame(struct agent *a, const struct frame *f);
+/* Tells who is attached how the agent ended, if that waits. */
+void agent_tell_end(struct agent *a);
 /* Nobody is attached any more. */
 void agent_leave(struct agent *a);
 

@@ -21,6 +21,14 @@ void agent_tell_error(struct client *c, uint32_t stream, const char *text)
     conn_send(c->conn, FRAME_ERROR, 0, stream, payload.data, payload.len);
 }
 
+void agent_tell_end(struct agent *a)
+{
+    if (a->end && a->viewer.client)
+        conn_send(a->viewer.client->conn, a->end, 0, a->viewer.stream, a->end_payload.data,
+                  a->end_payload.len);
+    a->end = 0;
+}
+
 void agent_leave(struct agent *a)
 {
     viewer_clear(&a->viewer);
@@ -58,6 +66,10 @@ static void on_painted(void *arg, const struct buf *painting, const struct termi
     struct agent *a = arg;
 
     viewer_painted(&a->viewer, painting, on, a->emulator, &a->filter.on);
+    if (!a->end)
+        return;
+    agent_tell_end(a);
+    agent_leave(a);
 }
 
 /* Who is attached sees what the agent writes also without an emulator, but could be shown nothing
@@ -70,7 +82,10 @@ static void on_lost(void *arg, const char *line)
     agent_log_line(a, line);
     if (!failure || !a->viewer.client)
         return;
-    agent_tell_error(a->viewer.client, a->viewer.stream, failure);
+    if (a->end)
+        agent_tell_end(a);
+    else
+        agent_tell_error(a->viewer.client, a->viewer.stream, failure);
     agent_leave(a);
 }
 

@@ -107,6 +107,7 @@ static void tell_unkept(struct supervisor *s, const struct frame *f)
     auto_buf struct buf list = BUF_INIT;
     auto_free char *text = NULL;
     uint32_t number = 0, shown = 0;
+    bool more = false;
 
     for (size_t at = 0; at + UNKEPT_RECORD <= f->len; at += UNKEPT_RECORD) {
         uint32_t next = get_u32(f->payload + at);
@@ -114,7 +115,8 @@ static void tell_unkept(struct supervisor *s, const struct frame *f)
 
         while (locals && locals[number] && number < next)
             number++;
-        if (!locals || !locals[number] || next < number || shown == UNKEPT_SHOWN)
+        more = shown == UNKEPT_SHOWN;
+        if (!locals || !locals[number] || next < number || more)
             break;
         name = show_text(locals[number++], 0);
         buf_printf(&list, "%s%s (%s)", shown++ ? ", " : "", name,
@@ -125,7 +127,7 @@ static void tell_unkept(struct supervisor *s, const struct frame *f)
     s->told_unkept = true;
     text = mem_printf("what is kept of [guest-local] folders does not give %s%s; in this VM that "
                       "is empty, and thrown away at its end; --reset makes what is kept anew",
-                      list.data, shown == UNKEPT_SHOWN ? ", ..." : "");
+                      list.data, more ? ", ..." : "");
     clients_tell_creator(s, text);
 }
 

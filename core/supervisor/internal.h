@@ -1,14 +1,14 @@
 /* What the parts of the supervisor share:
  *
- *   supervisor.c           its life: states, deadlines, the engine
- *   supervisor_guest.c     the channel to guestd
- *   supervisor_clock.c     the guest's clock, which follows the host's
- *   supervisor_clients.c   those who are attached
- *   supervisor_agent.c     the agent that runs on without a terminal of a client's
- *   supervisor_attach.c    its screen, and who is attached to it
- *   supervisor_ports.c     the guest's ports on this host, and its ssh-agent in the guest
- *   supervisor_logs.c      what console and engine said
- *   supervisor_share.c     what is behind the second share
+ *   supervisor.c  its life: states, deadlines, the engine
+ *   guest.c       the channel to guestd
+ *   clock.c       the guest's clock, which follows the host's
+ *   clients.c     those who are attached
+ *   agent.c       the agent that runs on without a terminal of a client's
+ *   attach.c      its screen, and who is attached to it
+ *   ports.c       the guest's ports on this host, and its ssh-agent in the guest
+ *   logs.c        what console and engine said
+ *   share.c       what is behind the second share
  */
 #ifndef AGENTVM_SUPERVISOR_INTERNAL_H
 #define AGENTVM_SUPERVISOR_INTERNAL_H
@@ -97,14 +97,14 @@ int supervisor_make_kept(struct supervisor *s, struct err *e);
 /* Keeps the logs from growing, from now on. */
 void supervisor_watch_logs(struct supervisor *s);
 
-/* supervisor_guest.c */
+/* guest.c */
 /* The callbacks of the connection to guestd. */
 void guest_side_frame(void *arg, struct conn *c, const struct frame *f);
 void guest_side_closed(void *arg, struct conn *c, const char *why);
 /* Tells others about the VM, as it is now; where that fails, what they were told before stays. */
 int supervisor_publish(struct supervisor *s, struct err *e);
 
-/* supervisor_ports.c */
+/* ports.c */
 /* Begins, a little later, to forward the guest's ports, if any may be. */
 void supervisor_watch_ports(struct supervisor *s);
 /* Lets the guest use this host's ssh-agent, if it may; before any program is started there. */
@@ -112,7 +112,7 @@ void supervisor_forward_ssh_agent(struct supervisor *s);
 /* Closes both; before the guest's connection goes. */
 void supervisor_close_ports(struct supervisor *s);
 
-/* supervisor_clock.c */
+/* clock.c */
 /* Lets the guest's clock follow the host's, from now on. */
 int supervisor_follow_clock(struct supervisor *s, struct err *e);
 /* A child ended, was stopped or goes on. */
@@ -120,7 +120,7 @@ void supervisor_child_changed(struct supervisor *s);
 /* Tells guestd the time if the host's clock was set and guestd may be told now. */
 void supervisor_tell_time(struct supervisor *s);
 
-/* supervisor_agent.c */
+/* agent.c */
 /* Whether a client's frame is about the agent; then it is dealt with. */
 bool agent_takes_frame(struct supervisor *s, struct client *c, const struct frame *f);
 void agent_forget_client(struct supervisor *s, const struct client *c);
@@ -132,7 +132,7 @@ void agent_note_failure(struct supervisor *s, const struct err *why);
 /* Writes the record of an agent that the supervisor kept; ports are closed by then. */
 void agent_close(struct supervisor *s);
 
-/* supervisor_clients.c */
+/* clients.c */
 void clients_add(struct supervisor *s, int fd, bool creator);
 void clients_listen(struct supervisor *s);
 void clients_tell_stage(struct supervisor *s, const char *name);

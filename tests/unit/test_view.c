@@ -234,7 +234,7 @@ static void make_repository(const char *below)
     assert_int_equal(exit_status_code(status), 0);
 }
 
-/* What git's settings name. */
+/* What git's settings name; conditional ones whether or not they hold now, and in turn. */
 static void test_settings(void **state)
 {
     (void)state;
@@ -242,23 +242,23 @@ static void test_settings(void **state)
     make_repository(".");
     make_repository("sub");
     make_file(".git/config", "[core]\n\thooksPath = .githooks\n\tfsmonitor = x/y\n");
-    assert_fails("cannot protect .githooks, which git's core.hooksPath names: it is not there");
+    assert_fails("cannot protect .githooks, which core.hooksPath in .git/config names");
     make_file(".githooks/pre-commit", "");
     assert_finds("/ project/sub\n- project/.git\n- project/.githooks\n- project/sub/.git\n");
-    /* Whether or not it holds now, and what it says in turn. */
     make_file(".git/config", "[includeIf \"onbranch:x\"]\n\tpath = ../conf/a\n"
                              "[include]\n\tpath = ../conf/b\n");
     make_file("conf/a",
               "[core]\n\thooksPath = later\n[include]\n\tpath = ../later/d\n\tpath = a\n");
     make_file("later/d", "[includeIf \"onbranch:y\"]\n\tpath = ../broken\n");
-    make_file("conf/b", "[core]\n\thooksPath = hooks/not/there\n[include]\n\tpath = ../c\n");
-    make_folder("hooks"); /* so that the guest cannot make the rest */
-    assert_fails("cannot protect c, which git's settings include: it is not there");
+    make_file("conf/b", "[core]\n\thooksPath = lib/not/there\n[include]\n\tpath = ../c\n");
+    make_folder("lib"); /* so that the guest cannot make the rest; git follows no link in it */
+    make_link("../nowhere", "lib/x");
+    assert_fails("cannot protect c, which conf/b includes for git: it is not there");
     make_file("broken", "[broken"); /* is not to be read before its time */
     make_file("c", "[core]\n\thooksPath = ~/hooks\n[core]\n\thooksPath\n");
     assert_finds("/ project/conf\n/ project/sub\n- project/.git\n- project/broken\n- project/c\n- "
-                 "project/conf/a\n"
-                 "- project/conf/b\n- project/hooks\n- project/later\n- project/sub/.git\n");
+                 "project/conf/a\n- project/conf/b\n- project/later\n- project/lib\n"
+                 "- project/sub/.git\n");
     make_file("c", "[broken");
     assert_fails("cannot read git's settings for .git");
 }
