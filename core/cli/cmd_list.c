@@ -5,10 +5,9 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "image/store.h"
 #include "model/json_text.h"
-#include "state/local.h"
 #include "state/rows.h"
+#include "state/sweep.h"
 
 enum { PORTS_SHOWN = 4 }; /* in the table */
 
@@ -106,10 +105,7 @@ int cmd_list(struct cli *cli, struct err *e)
     int rc = paths_init(&paths, e);
 
     if (rc == 0) {
-        local_sweep(&paths);
-        vms_sweep(&paths);
-        persist_sweep(&paths);
-        store_sweep(&paths);
+        state_sweep(&paths);
         rc = vm_rows_list(&paths, NULL, &vms, e);
     }
     paths_free(&paths);

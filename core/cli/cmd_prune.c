@@ -7,8 +7,8 @@
 #include "cli/cli.h"
 #include "image/prune.h"
 #include "model/json_text.h"
-#include "state/local.h"
 #include "state/local_image.h"
+#include "state/sweep.h"
 #include "state/vms.h"
 
 enum {
@@ -138,10 +138,7 @@ static int prune(const struct paths *p, const struct cli *cli, struct prune_list
     if (parse_days(cli, &days, e) < 0)
         return -1;
     if (!cli->dry_run) {
-        local_sweep(p);
-        vms_sweep(p);
-        persist_sweep(p);
-        store_sweep(p);
+        state_sweep(p);
     }
     cutoff = days ? now - (int64_t)days * DAY_S : PRUNE_ALL;
     if (find_machines(p, &machines, e) < 0 || prune_scan(p, &machines, list, e) < 0)

@@ -83,9 +83,13 @@ int profile_add_masks(struct profile *p, const struct profile_key *k,
 /* What is committed there goes with the machine. */
 static bool is_of_git(const char *path)
 {
-    for (const char *s = path; s; s = strchr(s, '/'), s = s ? s + 1 : NULL)
-        if (strncmp(s, ".git", 4) == 0 && (s[4] == '\0' || s[4] == '/'))
+    for (const char *p = path; *p; p += strspn(p, "/")) {
+        size_t len = strcspn(p, "/");
+
+        if (len == strlen(".git") && strncmp(p, ".git", len) == 0)
             return true;
+        p += len;
+    }
     return false;
 }
 

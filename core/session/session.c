@@ -15,8 +15,7 @@
 #include "base/mem.h"
 #include "proc/sock.h"
 #include "proc/tty.h"
-#include "state/local.h"
-#include "state/vms.h"
+#include "state/sweep.h"
 
 enum {
     ABORT_MS = 5000,    /* between SIGTERM and giving the program up */
@@ -113,10 +112,7 @@ int session_init(struct session *s, const struct session_options *o, struct err 
         session_find_user(&s->user, e) < 0)
         return -1;
     s->user.home = mem_strdup(s->paths.home);
-    local_sweep(&s->paths);
-    vms_sweep(&s->paths);
-    persist_sweep(&s->paths);
-    store_sweep(&s->paths);
+    state_sweep(&s->paths);
     return 0;
 }
 

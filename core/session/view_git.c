@@ -227,14 +227,6 @@ static int visit_linked(void *arg, const struct tree_entry *entry, struct err *e
     return 1;
 }
 
-static bool is_root(const struct git_search *g, const char *path)
-{
-    for (size_t i = 0; i < g->roots->n; i++)
-        if (strcmp(path, g->roots->v[i]) == 0)
-            return true;
-    return false;
-}
-
 /* What is not there the VM could make, unless it cannot write the last part of the path that is
  * there: that is linked.  path has no symlinks, and is changed. */
 static int protect_way(struct git_search *g, char *path, const char *who, struct err *e)
@@ -245,7 +237,7 @@ static int protect_way(struct git_search *g, char *path, const char *who, struct
     do
         *strrchr(path, '/') = '\0';
     while (*path && lstat(path, &st) < 0);
-    if (!*path || is_root(g, path)) {
+    if (!*path || strv_has(g->roots, path)) {
         err_set(e, "cannot protect %s, which %s: it is not there, and the VM could make it", shown,
                 who);
         return err_advise(e, "create it on this host, where it may be empty, or take away what "
@@ -278,7 +270,7 @@ int git_protect(struct git_search *g, const char *folder, const char *name, cons
     case PLACE_EXPOSED:
         break;
     }
-    if (is_root(g, path))
+    if (strv_has(g->roots, path))
         return err_set(e, "cannot protect %s, which %s: it is all that the VM can write", shown,
                        who);
     if (git_add_find(&g->linked, path, e) < 0)

@@ -60,29 +60,35 @@ struct listing {
     struct buf text;
 };
 
+static bool is_include(const char *key)
+{
+    return strcmp(key, "include.path") == 0 ||
+           (str_starts(key, "includeif.") && str_ends(key, ".path"));
+}
+
 /* An entry: the file that it is in, or where else it comes from; its key; its value. */
 static int take_setting(struct git_search *g, const struct listing *l, const char *origin,
                         const char *key, const char *value, struct err *e)
 {
     const char *file = str_starts(origin, "file:/") ? origin + strlen("file:") : NULL;
-    auto_free char *top = git_folder_of(l->repository);
-    auto_free char *folder = file ? git_folder_of(file) : mem_strdup(top);
-    bool conditional = str_starts(key, "includeif.") && str_ends(key, ".path");
-    bool includes = strcmp(key, "include.path") == 0 || conditional;
-    auto_free char *real = file ? realpath(file, NULL) : NULL;
-    auto_free char *place = file ? git_show_place(g, real ? real : file) : mem_strdup("git's call");
-    auto_free char *who =
-        mem_printf(includes ? "%s includes for git" : "core.hooksPath in %s names", place);
+    auto_free char *top = NULL, *folder = NULL, *real = NULL, *place = NULL, *who = NULL;
+    bool includes = is_include(key);
 
     if (file && git_protect(g, "/", file, "holds settings of git's", e) < 0)
         return -1;
-    if (includes && protect_setting(g, folder, value, who, e) < 0)
+    if (!includes && strcmp(key, "core.hookspath") != 0)
+        return 0;
+    top = git_folder_of(l->repository);
+    folder = file ? git_folder_of(file) : mem_strdup(top);
+    real = file ? realpath(file, NULL) : NULL;
+    place = file ? git_show_place(g, real ? real : file) : mem_strdup("git's call");
+    who = mem_printf(includes ? "%s includes for git" : "core.hooksPath in %s names", place);
+    if (protect_setting(g, includes ? folder : top, value, who, e) < 0)
         return -1;
-    if (conditional || (includes && l->one_file))
-        return add_include(g, l->repository, folder, value, e);
-    if (strcmp(key, "core.hookspath") == 0)
-        return protect_setting(g, top, value, who, e);
-    return 0;
+    /* What git follows itself is in its list, too. */
+    if (!includes || (strcmp(key, "include.path") == 0 && !l->one_file))
+        return 0;
+    return add_include(g, l->repository, folder, value, e);
 }
 
 static void listing_free(struct listing *l)

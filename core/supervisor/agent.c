@@ -75,10 +75,8 @@ static void tell_viewer(struct agent *a, const struct frame *f)
 {
     a->end = f->type;
     buf_append(&a->end_payload, f->payload, f->len);
-    if (a->viewer.client && a->viewer.waiting)
-        return;
-    agent_tell_end(a);
-    agent_leave(a);
+    if (!a->viewer.client || !a->viewer.waiting)
+        agent_end_viewer(a);
 }
 
 static void on_end(struct agent *a, const struct frame *f)
@@ -242,8 +240,7 @@ void agent_close(struct supervisor *s)
         return;
     if (a->running && a->record)
         write_record(a);
-    agent_tell_end(a);
-    agent_leave(a);
+    agent_end_viewer(a);
     agent_log_close(&a->log);
     emulator_free(a->emulator);
     buf_free(&a->answers);

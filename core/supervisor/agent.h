@@ -46,9 +46,9 @@ void agent_start_emulator(struct agent *a, uint16_t rows, uint16_t columns);
 void agent_show(struct agent *a, const struct frame *f);
 void agent_attach(struct supervisor *s, struct client *c, const struct frame *f);
 void agent_take_viewer_frame(struct agent *a, const struct frame *f);
-/* Tells who is attached how the agent ended, if that waits. */
-void agent_tell_end(struct agent *a);
 /* Nobody is attached any more. */
 void agent_leave(struct agent *a);
+/* The same; who was attached is told first how the agent ended, if it did. */
+void agent_end_viewer(struct agent *a);
 
 #endif

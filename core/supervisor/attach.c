@@ -21,18 +21,19 @@ void agent_tell_error(struct client *c, uint32_t stream, const char *text)
     conn_send(c->conn, FRAME_ERROR, 0, stream, payload.data, payload.len);
 }
 
-void agent_tell_end(struct agent *a)
+void agent_leave(struct agent *a)
+{
+    viewer_clear(&a->viewer);
+    a->input.len = 0;
+}
+
+void agent_end_viewer(struct agent *a)
 {
     if (a->end && a->viewer.client)
         conn_send(a->viewer.client->conn, a->end, 0, a->viewer.stream, a->end_payload.data,
                   a->end_payload.len);
     a->end = 0;
-}
-
-void agent_leave(struct agent *a)
-{
-    viewer_clear(&a->viewer);
-    a->input.len = 0;
+    agent_leave(a);
 }
 
 /* ---- the screen ----------------------------------------------------------------------------- */
@@ -66,10 +67,8 @@ static void on_painted(void *arg, const struct buf *painting, const struct termi
     struct agent *a = arg;
 
     viewer_painted(&a->viewer, painting, on, a->emulator, &a->filter.on);
-    if (!a->end)
-        return;
-    agent_tell_end(a);
-    agent_leave(a);
+    if (a->end)
+        agent_end_viewer(a);
 }
 
 /* Who is attached sees what the agent writes also without an emulator, but could be shown nothing
@@ -82,11 +81,9 @@ static void on_lost(void *arg, const char *line)
     agent_log_line(a, line);
     if (!failure || !a->viewer.client)
         return;
-    if (a->end)
-        agent_tell_end(a);
-    else
+    if (!a->end)
         agent_tell_error(a->viewer.client, a->viewer.stream, failure);
-    agent_leave(a);
+    agent_end_viewer(a);
 }
 
 void agent_start_emulator(struct agent *a, uint16_t rows, uint16_t columns)
